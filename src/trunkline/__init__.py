@@ -1,0 +1,55 @@
+"""trunkline: one trunk, many branches. Deep multi-task learning with PyTorch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from trunkline import balance, sharing, tasks
+from trunkline.embedding import Embedding
+from trunkline.errors import UserError
+from trunkline.fork import Fork
+from trunkline.mlp import MLP
+from trunkline.network import Network
+from trunkline.schedules import Constant, WarmupCosine, set_rates
+from trunkline.subnets import Rate, Subnets
+from trunkline.towers import Towers, stop_gradient
+
+if TYPE_CHECKING:
+    from trunkline.config import Config
+    from trunkline.training.fit import fit
+    from trunkline.training.model import Model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MLP",
+    "Config",
+    "Constant",
+    "Embedding",
+    "Fork",
+    "Model",
+    "Network",
+    "Rate",
+    "Subnets",
+    "Towers",
+    "UserError",
+    "WarmupCosine",
+    "balance",
+    "fit",
+    "set_rates",
+    "sharing",
+    "stop_gradient",
+    "tasks",
+]
+
+_LATER = {
+    "Config": "trunkline.config",
+    "Model": "trunkline.training.model",
+    "fit": "trunkline.training.fit",
+}
+"""What needs more than torch is imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'trunkline' has no attribute {name!r}")

@@ -1,0 +1,35 @@
+"""The command line: `trunkline COMMAND …`."""
+
+import sys
+
+import typer
+
+from trunkline.cli.data import data
+from trunkline.cli.demo import demo
+from trunkline.cli.evaluate import evaluate
+from trunkline.cli.init import init
+from trunkline.cli.predict import predict
+from trunkline.cli.train import train
+from trunkline.errors import UserError
+
+app = typer.Typer(
+    help="Deep multi-task learning: one network, several KPIs, every one of them learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (init, train, evaluate, predict, demo, data):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; what a user can mend is printed without a traceback and ends with status 2."""
+    try:
+        app()
+    except UserError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,116 @@
+"""Progress and tables on the terminal."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from trunkline.training.loop import Line, Loop
+
+
+@final
+class TrainingDisplay:
+    """A progress bar with rows a second, losses and their weights, and a line an epoch.
+
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.started = False
+        self.console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+        self.bar = Progress(
+            BarColumn(bar_width=20),
+            TextColumn("epoch {task.fields[epoch]} · {task.fields[speed]} · {task.fields[losses]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def start(self, loop: Loop) -> None:
+        """Say what is about to be trained, and begin the bar."""
+        self.started = True
+        parameters = sum(p.numel() for p in loop.network.parameters())
+        rows = {"training": loop.train, "validation": loop.valid}
+        counted = ", ".join(f"{len(b.store):,} {name} rows" for name, b in rows.items() if b is not None)
+        self.console.print(f"{counted}; {parameters:,} parameters on {loop.device}", highlight=False)
+        done = loop.state.progress.step
+        self.bar.start()
+        self._task = self.bar.add_task(
+            "", total=len(loop.train) * loop.epochs, completed=done, epoch=1, speed="", losses=""
+        )
+
+    def line(self, line: Line) -> None:
+        """Show a line of the history."""
+        if "valid" in line:
+            self.console.print(epoch_text(line), highlight=False)
+        elif self._task is not None:
+            losses = "  ".join(
+                f"{name} {loss:.4f}×{line['weights'][name]:.3g}"
+                for name, loss in line["losses"].items()
+                if loss is not None
+            )
+            self.bar.update(
+                self._task,
+                completed=line["step"],
+                epoch=line["epoch"] + 1,
+                speed=f"{line['rows_per_second']:,.0f} rows/s",
+                losses=losses,
+            )
+
+
+def epoch_text(line: Line) -> str:
+    """`epoch 3: click auc 0.7512 …  score 0.7011 *`, the star for the best so far."""
+    text = f"epoch {line['epoch'] + 1}:"
+    if line["valid"] is not None:
+        for name, scores in line["valid"].items():
+            metric = next(iter(scores))
+            text += f"  {name} {metric} {number(scores[metric])}"
+        text += f"  score {number(line['score'])}"
+    return text + (" *" if line["best"] else "")
+
+
+def print_scores(metrics: Mapping[str, Any]) -> None:
+    """The scores of each part as a table, and how long the training took."""
+    for part in ("valid", "test"):
+        if part in metrics:
+            print_table(part, metrics[part])
+    selected = metrics["selected_epoch"]
+    print(
+        f"epoch {selected} of {metrics['epochs']} selected by {metrics['select']}; "
+        f"{metrics['train_seconds']:.1f} s of training, {metrics['rows_per_second'] or 0:,.0f} rows/s"
+    )
+
+
+def print_table(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
+    """One row a task, one column a metric."""
+    columns = dict.fromkeys(metric for values in scores.values() for metric in values)
+    table = Table(title=title, title_justify="left")
+    table.add_column("task")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, values in scores.items():
+        table.add_row(name, *(number(values[column]) if column in values else "" for column in columns))
+    Console(soft_wrap=True).print(table)
+
+
+def number(value: float | int | None) -> str:
+    """Four digits that matter; a dash where there is no value."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"

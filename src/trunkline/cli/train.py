@@ -1,0 +1,67 @@
+"""`trunkline train`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from trunkline.errors import UserError
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file; `trunkline init` writes one.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/<name of the config> by default.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: optimizer.lr=0.003; repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue the run in the folder from its checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace a run that lies in the folder.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress, only the results.")] = False,
+) -> None:
+    """Train a network, select its best epoch on the validation rows and score it on the test rows."""
+    from trunkline.cli.show import TrainingDisplay, print_scores
+    from trunkline.training.fit import fit
+
+    folder = out or Path("runs") / config.stem
+    display = TrainingDisplay(quiet=quiet)
+    try:
+        with display:
+            model = fit(
+                config,
+                out=folder,
+                overrides=parse_overrides(set_ or []),
+                resume=resume,
+                overwrite=overwrite,
+                on_start=display.start,
+                on_line=display.line,
+            )
+    except KeyboardInterrupt:
+        if display.started:
+            print(
+                f"interrupted; the checkpoint is {folder / 'checkpoint'}\n"
+                f"go on with: trunkline train {config} --out {folder} --resume",
+                file=sys.stderr,
+            )
+        raise typer.Exit(130) from None
+    print_scores(model.metrics)
+    print(f"run: {folder}")
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, Any]:
+    """`["a.b=1"]` -> `{"a.b": 1}`; values are YAML.
+
+    Raises:
+        UserError: a pair without `=`, or a value that is no YAML.
+    """
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair!r}: write KEY=VALUE, for example optimizer.lr=0.003")
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {pair!r}: the value is no valid YAML") from None
+    return overrides

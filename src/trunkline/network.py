@@ -1,0 +1,68 @@
+"""The network: inputs -> embedding -> sharing -> fork -> towers."""
+
+from collections.abc import Mapping
+from typing import final
+
+from torch import Tensor, nn
+
+from trunkline.embedding import Embedding
+from trunkline.errors import UserError
+from trunkline.fork import Fork
+from trunkline.sharing import Sharing
+from trunkline.tasks import Task, task_losses
+from trunkline.towers import Towers
+
+
+@final
+class Network(nn.Module):
+    """One network for several tasks.
+
+    Args:
+        embedding: from ids and numbers to features.
+        sharing: from features to what each tower reads.
+        fork: splits the shared representation, balancing the tasks' gradients on the way back.
+        towers: from what it reads to each task's raw outputs.
+
+    Shape:
+        - ids: `[N, C]` integers; numbers: `[N, M]` float.
+        - Output: `{task: [N, outputs]}` raw outputs.
+
+    Raises:
+        UserError: parts whose widths or numbers of tasks do not fit together.
+    """
+
+    def __init__(self, embedding: Embedding, sharing: Sharing, fork: Fork, towers: Towers) -> None:
+        super().__init__()
+        if fork.tasks != len(towers.tasks):
+            raise UserError(f"the fork has {fork.tasks} branches for {len(towers.tasks)} towers")
+        self.embedding = embedding
+        self.sharing = sharing
+        self.fork = fork
+        self.towers = towers
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks, in order."""
+        return self.towers.tasks
+
+    def forward(self, ids: Tensor, numbers: Tensor) -> dict[str, Tensor]:
+        """ids `[N, C]`, numbers `[N, M]` -> `{task: [N, outputs]}`."""
+        raws: dict[str, Tensor] = self.towers(self.sharing(self.embedding(ids, numbers), self.fork))
+        return raws
+
+    def losses(
+        self,
+        raws: Mapping[str, Tensor],
+        labels: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Losses `[T]` and active `[T]`: see `task_losses`."""
+        return task_losses(self.tasks, raws, labels, weights)
+
+    def owners(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters by subnet: `embedding`, `shared`, `gate.<task>`, `tower.<task>`, `balance`."""
+        owners = {"embedding": list(self.embedding.parameters())}
+        owners |= {name: list(parameters) for name, parameters in self.sharing.owners().items()}
+        owners |= self.towers.owners()
+        owners["balance"] = list(self.fork.parameters())
+        return {name: parameters for name, parameters in owners.items() if parameters}

@@ -1,0 +1,42 @@
+"""Row numbers that survive cutting and streaming, so that a message can name the row in the user's table."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trunkline.errors import UserError
+
+ROW = "__row__"
+"""Column of row numbers, from 1, that `source.scan` adds to every table."""
+
+
+class BadValue(Exception):
+    """A value that its column cannot hold.
+
+    Args:
+        series: the column.
+        index: position of the value in it.
+        rule: what holds there, and what to do.
+    """
+
+    def __init__(self, series: pl.Series, index: int, rule: str) -> None:
+        super().__init__(rule)
+        self.column, self.index, self.value, self.rule = series.name, index, series[index], rule
+
+    def in_table(self, frame: pl.DataFrame) -> UserError:
+        """The error with the row's number in the table that `frame` is a part of."""
+        row = frame[ROW][self.index] if ROW in frame.columns else self.index + 1
+        return UserError(f"column {self.column!r} holds {_shown(self.value)} in row {row}; {self.rule}")
+
+
+def refuse_where(series: pl.Series, wrong: Any, rule: str) -> None:
+    """Raise `BadValue` at the first true position of a mask over the column, if there is one."""
+    mask = np.asarray(wrong, dtype=bool)
+    if mask.any():
+        raise BadValue(series, int(mask.argmax()), rule)
+
+
+def _shown(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

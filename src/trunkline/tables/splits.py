@@ -1,0 +1,96 @@
+"""One table cut into training, validation and test rows: by time, by group or at random."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+import polars as pl
+
+from trunkline.errors import UserError, did_you_mean
+
+By = Literal["time", "group", "random"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How to cut.
+
+    Attributes:
+        by: `time` (the latest rows are test, those before validation), `group` (all rows of a group, such as a user,
+            on one side) or `random`.
+        column: the time or the group.
+        valid: share of validation rows (of groups, under `group`), in [0, 1).
+        test: likewise.
+        seed: of the order in which rows or groups are drawn.
+
+    Raises:
+        UserError: shares out of range, or a column missing where one is needed.
+    """
+
+    by: By
+    column: str | None = None
+    valid: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.valid < 1 and 0 <= self.test < 1 and self.valid + self.test < 1):
+            raise UserError(f"split valid {self.valid}, test {self.test}: shares >= 0 whose sum is below 1")
+        if self.by != "random" and self.column is None:
+            raise UserError(f"split by {self.by} needs `column`, the {self.by}'s column")
+
+
+def cut(frame: pl.DataFrame, split: Split) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    """The parts `train`, `valid`, `test` (empty ones left out), rows in their order, and what decided.
+
+    Rows of equal time are never divided. What decided holds each part's rows and, by time, the first moment of
+    validation and of test.
+
+    Raises:
+        UserError: the column is missing or has nulls; a part that was asked for has no row.
+    """
+    if split.column is not None and split.column not in frame.columns:
+        hint = did_you_mean(split.column, frame.columns)
+        raise UserError(f"split by {split.by}: column {split.column!r} is not in the table{hint}")
+    if split.by == "random":
+        places = np.empty(len(frame))
+        places[np.random.default_rng(split.seed).permutation(len(frame))] = (np.arange(len(frame)) + 0.5) / len(frame)
+        starts: dict[str, Any] = {}
+    else:
+        key = frame[split.column or ""]
+        if key.null_count():
+            row = key.is_null().arg_true()[0] + 1
+            raise UserError(f"split by {split.by}: column {split.column!r} is null in row {row}")
+        if split.by == "time":
+            places, starts = _by_time(key, split)
+        else:
+            places, starts = _by_group(key, split.seed), {}
+    edges = {"train": 0.0, "valid": 1 - split.valid - split.test, "test": 1 - split.test, "end": 1.0}
+    parts = {}
+    for part, (low, high) in zip(edges, zip(edges.values(), [*edges.values()][1:], strict=False), strict=False):
+        rows = frame.filter(pl.Series((places >= low) & (places < high)))
+        if len(rows):
+            parts[part] = rows
+        elif part == "train" or getattr(split, part) > 0:
+            raise UserError(f"split by {split.by}: no row is left for {part}; the table has {len(frame)} rows")
+    return parts, {"rows": {part: len(rows) for part, rows in parts.items()}, **starts}
+
+
+def _by_time(key: pl.Series, split: Split) -> tuple[np.ndarray, dict[str, Any]]:
+    ordered = key.sort()
+    n = len(key)
+    places, starts = np.zeros(n), {}
+    for part, edge in (("valid", 1 - split.valid - split.test), ("test", 1 - split.test)):
+        if edge < 1 and getattr(split, part) > 0:
+            start = ordered[min(round(edge * n), n - 1)]
+            starts[f"{part}_from"] = str(start) if key.dtype.is_temporal() else start
+            places[(key >= start).to_numpy()] = edge
+    return places, starts
+
+
+def _by_group(key: pl.Series, seed: int) -> np.ndarray:
+    groups = key.unique().sort()
+    rank = np.empty(len(groups))
+    rank[np.random.default_rng(seed).permutation(len(groups))] = (np.arange(len(groups)) + 0.5) / len(groups)
+    return key.replace_strict(groups, pl.Series(rank), return_dtype=pl.Float64).to_numpy()

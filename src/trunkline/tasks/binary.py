@@ -1,0 +1,50 @@
+"""Binary: did it happen?"""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trunkline.tasks.base import Task
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Binary(Task):
+    """A Bernoulli label, 0 or 1; the raw output is the logit and the estimate the probability of 1."""
+
+    kind: ClassVar[str] = "binary"
+    metrics: ClassVar[tuple[str, ...]] = (
+        "auc",
+        "log_loss",
+        "normalized_entropy",
+        "calibration",
+        "ece",
+        "average_precision",
+    )
+    headline: ClassVar[str] = "auc"
+    exponent: ClassVar[float] = 1.0
+
+    @property
+    def outputs(self) -> int:
+        """One logit."""
+        return 1
+
+    @property
+    def signal_width(self) -> int:
+        """The logit."""
+        return 1
+
+    def loss(self, raw: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy from the logit, in nats: raw `[N, 1]`, label `[N]` -> `[N]`."""
+        return F.binary_cross_entropy_with_logits(raw[:, 0], label.to(raw.dtype), reduction="none")
+
+    def estimate(self, raw: Tensor) -> Tensor:
+        """Probability of 1: raw `[N, 1]` -> `[N]`."""
+        return torch.sigmoid(raw[:, 0])
+
+    def signal(self, raw: Tensor) -> Tensor:
+        """The logit: raw `[N, 1]` -> `[N, 1]`."""
+        return raw

@@ -1,0 +1,199 @@
+"""From a config to the objects of a training: the one place where names become things."""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+import torch
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from trunkline.balance import (
+    Equal,
+    Fixed,
+    GramianBalancer,
+    ObjectiveBalancer,
+    PCGrad,
+    Sum,
+    Uncertainty,
+    UPGrad,
+)
+from trunkline.config import (
+    BalanceConfig,
+    BinaryConfig,
+    Config,
+    ConstantConfig,
+    EqualConfig,
+    FixedConfig,
+    MulticlassConfig,
+    NoneConfig,
+    OptimizerConfig,
+    PCGradConfig,
+    RegressionConfig,
+    ScheduleConfig,
+    SumConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+    UPGradConfig,
+    WarmupCosineConfig,
+)
+from trunkline.embedding import Embedding
+from trunkline.errors import Problems, UserError
+from trunkline.fork import Fork
+from trunkline.network import Network
+from trunkline.schedules import Constant, Schedule, WarmupCosine
+from trunkline.sharing import SharedBottom
+from trunkline.subnets import Rate, Subnets
+from trunkline.tables import Feature
+from trunkline.tasks import Binary, Multiclass, Regression, Task, check_tasks
+from trunkline.towers import Towers
+from trunkline.training.checkpoint import isolated_random
+from trunkline.training.metrics import selection
+
+
+def build_tasks(config: Config) -> list[Task]:
+    """The tasks, before training rows have told classes and label units."""
+    tasks: list[Task] = []
+    for name, c in config.tasks.items():
+        match c:
+            case BinaryConfig():
+                kind: type[Task] = Binary
+            case MulticlassConfig():
+                kind = Multiclass
+            case RegressionConfig():
+                kind = Regression
+            case _:
+                assert_never(c)
+        tasks.append(
+            kind(name=name, label=c.label or name, where=c.where, weight=c.weight, reads=c.reads, gradient=c.gradient)
+        )
+    return tasks
+
+
+def build_features(config: Config) -> list[Feature] | None:
+    """The features that the config names; None under `auto`."""
+    if config.features == "auto":
+        return None
+    return [Feature(name=name, **feature.model_dump()) for name, feature in config.features.items()]
+
+
+def build_network(
+    config: Config, tasks: Sequence[Task], *, rows: Sequence[int], widths: Sequence[int], numbers: int
+) -> Network:
+    """The network for encoded rows; `rows`, `widths` and `numbers` as in `Embedding`."""
+    c = config.network
+    embedding = Embedding(rows, widths, numbers)
+    sharing = SharedBottom(embedding.out_features, c.sharing.hidden, dropout=c.dropout, norm=c.norm)
+    fork = Fork(len(tasks), build_gradients(config.balance))
+    towers = Towers(tasks, sharing.out_features, c.towers.hidden, dropout=c.dropout, norm=c.norm)
+    return Network(embedding, sharing, fork, towers)
+
+
+def build_objective(config: BalanceConfig, tasks: Sequence[Task]) -> ObjectiveBalancer:
+    """What merges the losses."""
+    match config.objective:
+        case SumConfig():
+            return Sum(len(tasks))
+        case FixedConfig(weights=weights):
+            return Fixed(len(tasks), weights=[weights[task.name] for task in tasks])
+        case UncertaintyConfig():
+            return Uncertainty(len(tasks), exponents=[task.exponent for task in tasks])
+        case _:
+            assert_never(config.objective)
+
+
+def build_gradients(config: BalanceConfig) -> GramianBalancer | None:
+    """What balances the gradients at the fork, if anything."""
+    match config.gradients:
+        case NoneConfig():
+            return None
+        case EqualConfig(rescale=rescale):
+            return Equal(rescale=rescale)
+        case PCGradConfig(rescale=rescale):
+            return PCGrad(rescale=rescale)
+        case UPGradConfig(rescale=rescale):
+            return UPGrad(rescale=rescale)
+        case _:
+            assert_never(config.gradients)
+
+
+def build_optimizer(config: OptimizerConfig, network: Network, objective: ObjectiveBalancer) -> Optimizer:
+    """The optimiser, with a group for each subnet.
+
+    Raises:
+        UserError: a subnet pattern that matches nothing.
+    """
+    owners = network.owners()
+    balance = owners.get("balance", []) + list(objective.parameters())
+    if balance:
+        owners["balance"] = balance
+    overrides = {
+        pattern: Rate(lr=c.lr, weight_decay=c.weight_decay, schedule=build_schedule(c.schedule) if c.schedule else None)
+        for pattern, c in config.subnets.items()
+    }
+    try:
+        groups = Subnets([network, objective], owners).groups(
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            schedule=build_schedule(config.schedule),
+            overrides=overrides,
+        )
+    except UserError as error:
+        raise UserError([f"optimizer.subnets: {problem}" for problem in error.problems]) from None
+    fused: dict[str, Any] = {"fused": True} if next(network.parameters()).device.type in ("cpu", "cuda") else {}
+    match config.name:
+        case "adamw":
+            return AdamW(groups, **fused)
+        case "adam":
+            return Adam(groups, **fused)
+        case "sgd":
+            return SGD(groups, momentum=config.momentum, **fused)
+
+
+def build_schedule(config: ScheduleConfig) -> Schedule:
+    """How a learning rate moves."""
+    match config:
+        case ConstantConfig():
+            return Constant()
+        case WarmupCosineConfig(warmup=warmup, final=final):
+            return WarmupCosine(warmup=warmup, final=final)
+        case _:
+            assert_never(config)
+
+
+def pick_device(config: TrainingConfig) -> torch.device:
+    """The device asked for; under `auto` cuda, then mps, then cpu.
+
+    Raises:
+        UserError: the device is not there; float16 without cuda.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(n for n, there in present.items() if there) if config.device == "auto" else config.device
+    if not present[name]:
+        there = ", ".join(n for n, is_there in present.items() if is_there)
+        raise UserError(f"training.device: {name} is not available here; available: {there}")
+    if config.amp == "fp16" and name != "cuda":
+        raise UserError(f"training.amp: fp16 needs cuda (gradients are scaled there); on {name} use bf16 or none")
+    return torch.device(name)
+
+
+def check_config(config: Config) -> list[Task]:
+    """Find what can be found before any row is read: tasks, subnets, score, device; returns the tasks.
+
+    Raises:
+        UserError: all of it.
+    """
+    problems = Problems()
+    tasks = []
+    with problems.collect():
+        tasks = build_tasks(config)
+        check_tasks(tasks)
+    with problems.collect():
+        pick_device(config.training)
+    if not problems:
+        with problems.collect():
+            selection(config.training.select, tasks)
+        with problems.collect(), isolated_random(None):
+            # A network with one feature of each sort has the same parts and subnets as the one to come.
+            network = build_network(config, tasks, rows=[2], widths=[1], numbers=1)
+            build_optimizer(config.optimizer, network, build_objective(config.balance, tasks))
+    problems.raise_if_any()
+    return tasks

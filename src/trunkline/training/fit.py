@@ -1,0 +1,221 @@
+"""From a config to a trained model in a run folder."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trunkline.config import Config
+from trunkline.errors import UserError
+from trunkline.tables import Batches, Encoder, Labels
+from trunkline.tasks import Regression
+from trunkline.training.build import (
+    build_features,
+    build_network,
+    build_objective,
+    build_optimizer,
+    check_config,
+    pick_device,
+)
+from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
+from trunkline.training.data import Data, prepare
+from trunkline.training.evaluate import evaluate
+from trunkline.training.files import RunFolder, write_json, write_tensors, write_text
+from trunkline.training.frames import as_polars
+from trunkline.training.history import History
+from trunkline.training.loop import Line, Loop
+from trunkline.training.metrics import Scores, selection
+from trunkline.training.model import Model
+
+Watcher = Callable[[Line], None]
+
+
+def fit(
+    config: Config | Mapping[str, Any] | str | Path,
+    *,
+    train: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_start: Callable[[Loop], None] | None = None,
+    on_line: Watcher | None = None,
+) -> Model:
+    """Train, select the best epoch on the validation rows, and score it.
+
+    Args:
+        config: a YAML file, a mapping or a `Config`.
+        train: training rows as a polars or pandas frame, instead of the config's files.
+        valid: validation rows, likewise.
+        test: test rows, likewise.
+        out: run folder; without one the run lives in a temporary folder that goes with the model.
+        overrides: config values by dotted path, as `--set` takes them.
+        resume: continue the run in `out` from its checkpoint.
+        overwrite: replace a run that lies in `out`.
+        on_start: called once, before the first step, with the loop.
+        on_line: called with every line of the history.
+
+    Returns:
+        The selected epoch's model; `.metrics` holds its scores, `.history` the lines.
+
+    Raises:
+        UserError: everything wrong with config and data; a folder that holds another run; a loss that is not a number.
+        KeyboardInterrupt: after Ctrl-C, with a checkpoint in the run folder.
+
+    Example:
+        >>> import polars as pl
+        >>> rows = pl.DataFrame({"x": [0.0, 1.0] * 50, "click": [0, 1] * 50, "buy": [0, 1, 0, 0] * 25})
+        >>> tasks = {"click": "binary", "buy": {"kind": "binary", "reads": ["click"]}}
+        >>> model = fit({"tasks": tasks, "training": {"epochs": 1}}, train=rows)
+        >>> sorted(model(rows).columns)
+        ['buy', 'click']
+    """
+    config = Config.make(config, overrides=overrides)
+    tasks = check_config(config)
+    given = {"train": train, "valid": valid, "test": test}
+    frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
+    holder = tempfile.TemporaryDirectory(prefix="trunkline-", ignore_cleanup_errors=True) if out is None else None
+    run = RunFolder(Path(out if holder is None else holder.name))  # type: ignore[arg-type]  # out is set here
+    if resume:
+        _check_same(run, config)
+        learned = json.loads(run.encoder.read_text(encoding="utf-8"))
+        fitted = (
+            Encoder.from_json(json.dumps(learned["columns"])),
+            Labels.from_json(tasks, learned["labels"]),
+        )
+        data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
+    else:
+        if run.holds_a_run() and not overwrite:
+            run.start()
+        data = prepare(config, tasks, build_features(config), frames)
+        run.start(overwrite=overwrite)
+        config = _resolved(config, data)
+        write_text(run.config, config.to_yaml())
+        learned = {"columns": json.loads(data.encoder.to_json()), "labels": data.labels.to_json()}
+        write_text(run.encoder, json.dumps(learned, ensure_ascii=False, allow_nan=False))
+    with isolated_random(config.training.seed):
+        return _train(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
+
+
+def _train(
+    config: Config,
+    data: Data,
+    run: RunFolder,
+    *,
+    resume: bool,
+    on_start: Callable[[Loop], None] | None,
+    on_line: Watcher | None,
+    holder: Any,
+) -> Model:
+    c, device = config.training, pick_device(config.training)
+    encoder, tasks = data.encoder, data.labels.tasks
+    network = build_network(config, tasks, rows=encoder.rows, widths=encoder.widths, numbers=encoder.numbers)
+    objective = build_objective(config.balance, tasks)
+    network.to(device)
+    objective.to(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=c.amp == "fp16")
+    state = Checkpoint(network, objective, build_optimizer(config.optimizer, network, objective), scaler, Progress())
+    if resume:
+        state.load(run.checkpoint)
+    else:
+        state.save(run.checkpoint)
+    history = History(run.history, after=state.progress.step if resume else None)
+    batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
+
+    def line(content: Line) -> None:
+        history.write(content)
+        if on_line is not None:
+            on_line(content)
+
+    def best(scores: Scores | None) -> None:
+        facts = {"epoch": state.progress.epoch, "valid": scores, "sigma": _noise(tasks, scores)}
+        write_tensors(run.model, network.state_dict(), facts)
+
+    loop = Loop(
+        network=network,
+        objective=objective,
+        state=state,
+        train=batches["train"],
+        valid=batches.get("valid"),
+        epochs=c.epochs,
+        patience=c.patience,
+        select=selection(c.select, tasks),
+        device=device,
+        amp=c.amp,
+        log_every=c.log_every,
+        on_line=line,
+        on_best=best,
+        on_checkpoint=lambda: state.save(run.checkpoint),
+    )
+    if on_start is not None:
+        on_start(loop)
+    try:
+        loop()
+    except UserError as error:
+        raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
+    model = Model.load(run.path, device=device.type)
+    scores = {
+        part: evaluate(model.network, batches[part], device, amp=c.amp) for part in ("valid", "test") if part in batches
+    }
+    p = state.progress
+    write_json(
+        run.metrics,
+        {
+            **scores,
+            "epochs": p.epoch,
+            "selected_epoch": None if p.best_epoch is None else p.best_epoch + 1,
+            "select": c.select,
+            "score": p.best_score,
+            "train_seconds": round(p.seconds, 3),
+            "rows_per_second": round(p.rows / p.seconds, 1) if p.seconds else None,
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        },
+    )
+    return Model.load(run.path, device=device.type, holder=holder)
+
+
+def _noise(tasks: tuple[Any, ...], scores: Scores | None) -> dict[str, float | int | None]:
+    """σ of each regression in its label's unit: the root mean squared error over the validation rows."""
+    if scores is None:
+        return {}
+    return {task.name: scores[task.name]["rmse"] for task in tasks if isinstance(task, Regression)}
+
+
+def _resolved(config: Config, data: Data) -> Config:
+    raw = config.model_dump(mode="json")
+    raw["features"] = {
+        feature.name: {
+            "kind": feature.kind,
+            **({"dim": feature.dim, "min_count": feature.min_count} if feature.kind == "categorical" else {}),
+            **({"log": feature.log} if feature.kind == "numeric" else {}),
+        }
+        for feature in data.features
+    }
+    if data.split is not None:
+        raw["data"]["split"]["result"] = data.split
+    return Config.make(raw)
+
+
+def _check_same(run: RunFolder, config: Config) -> None:
+    """A run goes on with the config it began with; only its end may move."""
+    if not run.checkpoint.exists() or not run.config.exists():
+        raise UserError(f"{run.path} holds no checkpoint to resume; train without --resume")
+    began = Config.make(run.config)
+    changed = []
+    for section in ("tasks", "network", "balance", "optimizer", "features"):
+        before, now = getattr(began, section), getattr(config, section)
+        if before != now and now != "auto":
+            changed.append(section)
+    before_training = began.training.model_dump(exclude={"epochs", "patience", "log_every"})
+    if before_training != config.training.model_dump(exclude={"epochs", "patience", "log_every"}):
+        changed.append("training")
+    if changed:
+        raise UserError(
+            f"{run.path} was begun with another config: {', '.join(changed)} differ; resume with {run.config}, "
+            "or train anew into another folder"
+        )

@@ -1,0 +1,167 @@
+"""The training loop, in the open."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from trunkline.balance import ObjectiveBalancer, Uncertainty
+from trunkline.errors import UserError
+from trunkline.network import Network
+from trunkline.schedules import set_rates
+from trunkline.tables import Batch, Batches
+from trunkline.training.checkpoint import Checkpoint
+from trunkline.training.evaluate import autocast, evaluate
+from trunkline.training.metrics import Scores
+from trunkline.training.watch import Watch
+
+Line = dict[str, Any]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Everything a training needs; calling it trains.
+
+    Attributes:
+        network: on `device`.
+        objective: merges the losses; on `device`.
+        state: optimiser, gradient scaler and counters; says where to begin.
+        train: training rows.
+        valid: validation rows, if there are any.
+        epochs: at most this many.
+        patience: epochs without a better score before stopping; None for never.
+        select: from validation scores to one number, higher is better.
+        device: where to compute.
+        amp: `none`, `bf16` or `fp16`.
+        log_every: steps between two lines.
+        on_line: receives a line every `log_every` steps and after every epoch.
+        on_best: called when an epoch is the best so far (every epoch where there is no validation).
+        on_checkpoint: called when the state is whole and sound: after every epoch and on an interrupt.
+    """
+
+    network: Network
+    objective: ObjectiveBalancer
+    state: Checkpoint
+    train: Batches
+    valid: Batches | None
+    epochs: int
+    patience: int | None
+    select: Callable[[Scores], float | None]
+    device: torch.device
+    amp: str
+    log_every: int
+    on_line: Callable[[Line], None]
+    on_best: Callable[[Scores | None], None]
+    on_checkpoint: Callable[[], None]
+
+    def __call__(self) -> None:
+        """Train until the last epoch, or until patience runs out.
+
+        Raises:
+            UserError: a loss that is not a number, with its task and step.
+            KeyboardInterrupt: after Ctrl-C, once the step under way is done and `on_checkpoint` was called.
+        """
+        p, watch = self.state.progress, Watch([task.name for task in self.network.tasks], self.device)
+        with interrupts() as interrupted:
+            while not p.finished and p.epoch < self.epochs:
+                self.network.train()
+                began, began_rows = time.perf_counter(), p.rows
+                for batch in self.train.shuffled(p.epoch, start=p.batch):
+                    losses, active = self.step(batch.to(self.device))
+                    watch.see(p.step, losses, active)
+                    p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
+                    if p.step % self.log_every == 0 or interrupted():
+                        watch.check()
+                        now = time.perf_counter()
+                        p.seconds += now - began
+                        self.on_line(self.line(watch, losses, active, (p.rows - began_rows) / (now - began)))
+                        began, began_rows = time.perf_counter(), p.rows
+                    if interrupted():
+                        self.on_checkpoint()
+                        raise KeyboardInterrupt
+                watch.check()
+                p.seconds += time.perf_counter() - began
+                self.end_epoch()
+                if interrupted() and not p.finished:
+                    raise KeyboardInterrupt
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One optimiser step on one batch; its losses `[T]`, detached, and active `[T]`."""
+        optimizer, scaler = self.state.optimizer, self.state.scaler
+        set_rates(optimizer, step=self.state.progress.step, steps=len(self.train) * self.epochs)
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, self.amp):
+            raws = self.network(batch.ids, batch.numbers)
+        losses, active = self.network.losses(raws, batch.labels, batch.weights)
+        scaler.scale(self.objective(losses, active)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return losses.detach(), active
+
+    def end_epoch(self) -> None:
+        """Score the validation rows, keep the best, decide whether to go on, and save where the training stands."""
+        p = self.state.progress
+        if not torch.stack([parameter.detach().sum() for parameter in self.network.parameters()]).isfinite().all():
+            raise UserError(f"the network's parameters are not numbers after step {p.step - 1}; lower optimizer.lr")
+        scores = evaluate(self.network, self.valid, self.device, amp=self.amp) if self.valid else None
+        value = self.select(scores) if scores else None
+        better = value is None or p.best_score is None or value > p.best_score
+        if better:
+            p.best_score, p.best_epoch, p.waited = value, p.epoch, 0
+            self.on_best(scores)
+        else:
+            p.waited += 1
+        p.finished = (self.patience is not None and p.waited >= self.patience) or p.epoch + 1 >= self.epochs
+        self.on_line({"step": p.step, "epoch": p.epoch, "valid": scores, "score": value, "best": better})
+        p.epoch, p.batch = p.epoch + 1, 0
+        self.on_checkpoint()
+
+    def line(self, watch: Watch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
+        """What happened lately: mean losses, their sum, the objective's weights, noise, rates and speed."""
+        p, names = self.state.progress, watch.tasks
+        means = watch.means()
+        weights = self.objective.effective_weights(losses, active).tolist()
+        line: Line = {
+            "step": p.step,
+            "epoch": p.epoch,
+            "losses": means,
+            "sum": math.fsum(loss for loss in means.values() if loss is not None),
+            "objective": float(self.objective(losses, active).detach()),
+            "weights": dict(zip(names, weights, strict=True)),
+            "lr": {group["name"]: group["lr"] for group in self.state.optimizer.param_groups},
+            "rows_per_second": round(rows_per_second, 1),
+        }
+        if isinstance(self.objective, Uncertainty):
+            line["sigma"] = dict(zip(names, self.objective.sigma().tolist(), strict=True))
+        if self.network.fork.balancer is not None:
+            line["fork_weights"] = dict(zip(names, self.network.fork.weights.tolist(), strict=True))
+        return line
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C, turned into a question the loop can ask between two steps; a second Ctrl-C interrupts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

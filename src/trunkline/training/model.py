@@ -1,0 +1,202 @@
+"""A trained model: loaded from a run folder, called with a frame."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, final
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from trunkline.config import Config
+from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.network import Network
+from trunkline.tables import ROW, Batch, Batches, Encoder, Labels, read, scan
+from trunkline.tasks import Binary, Multiclass
+from trunkline.training.build import build_network, build_tasks, pick_device
+from trunkline.training.evaluate import evaluate, raw_outputs
+from trunkline.training.files import RunFolder, load_into, read_tensors
+from trunkline.training.frames import as_polars, is_pandas
+from trunkline.training.history import read_history
+from trunkline.training.metrics import Scores
+
+CHUNK = 65_536
+"""Rows predicted at a time."""
+
+
+@final
+class Model:
+    """Estimates of every task for any rows that have the feature columns.
+
+    Args:
+        config: the run's resolved config.
+        encoder: from feature columns to tensors.
+        labels: classes and label units.
+        network: trained, in evaluation mode.
+        sigma: of each regression, in its label's unit.
+        path: the run folder.
+        holder: keeps a temporary run folder alive.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        encoder: Encoder,
+        labels: Labels,
+        network: Network,
+        *,
+        sigma: Mapping[str, float | None],
+        path: Path,
+        holder: Any = None,
+    ) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.labels = labels
+        self.network = network
+        self.sigma = dict(sigma)
+        self.path = path
+        self._holder = holder
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto", holder: Any = None) -> Self:
+        """The model of a run folder, finished or not, once an epoch has been selected.
+
+        Args:
+            path: the run folder.
+            device: `auto`, `cpu`, `cuda` or `mps`.
+            holder: kept alive with the model.
+
+        Raises:
+            UserError: no run lies there, or its files cannot be read or do not fit together.
+        """
+        run = RunFolder(Path(path))
+        if not run.config.exists():
+            raise UserError(f"{path} is no run folder: {run.config.name} is missing")
+        if not run.model.exists():
+            raise UserError(f"{path} has no trained model yet; finish its first epoch: trunkline train --resume")
+        config = Config.make(run.config)
+        try:
+            learned = json.loads(run.encoder.read_text(encoding="utf-8"))
+            encoder = Encoder.from_json(json.dumps(learned["columns"]))
+            labels = Labels.from_json(build_tasks(config), learned["labels"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{run.encoder} cannot be read: {error}") from None
+        tensors, facts = read_tensors(run.model)
+        network = build_network(config, labels.tasks, rows=encoder.rows, widths=encoder.widths, numbers=encoder.numbers)
+        load_into(network, tensors, name=str(run.model))
+        network.to(pick_device(config.training.model_copy(update={"device": device}))).eval()
+        sigma = facts.get("sigma", {})
+        return cls(config, encoder, labels, network, sigma=sigma, path=run.path, holder=holder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """`metrics.json` of the run."""
+        found: dict[str, Any] = json.loads(RunFolder(self.path).metrics.read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of the run's history."""
+        return read_history(RunFolder(self.path).history)
+
+    def __call__(self, frame: Any) -> Any:
+        """Estimates for a polars or pandas frame, as the same sort of frame, row for row.
+
+        A binary task gives column `<task>`, the probability of 1. A regression gives `<task>` in the label's unit and
+        `<task>_sigma`, the root mean squared error over the run's validation rows. A multiclass task gives `<task>`,
+        the most probable class, and `<task>_<class>`, the probability of each.
+
+        Raises:
+            UserError: a feature column that is missing or holds what it cannot; further columns are ignored.
+        """
+        estimates = self.estimate(as_polars(frame))
+        return estimates.to_pandas().set_index(frame.index) if is_pandas(frame) else estimates
+
+    def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """`__call__` for polars."""
+        ids, numbers = self.encoder.encode(frame)
+        store = Batch(ids, numbers, {}, {})
+        raws = raw_outputs(self.network, Batches(store=store, size=CHUNK), self.device) if len(store) else {}
+        columns: list[pl.Series] = []
+        for task in self.network.tasks:
+            raw = raws.get(task.name, torch.empty(0, task.outputs))
+            columns += self._columns(task.name, task.estimate(raw.double()))
+        return pl.DataFrame(columns)
+
+    def evaluate(self, data: Any, *, null_values: Sequence[str] = ()) -> Scores:
+        """All metrics of all tasks on labelled rows, from a frame or files.
+
+        Raises:
+            UserError: what reading and encoding find wrong.
+        """
+        source = data if isinstance(data, (str, Path, list)) else as_polars(data)
+        frame = read(source, null_values=null_values or self.config.data.null_values)
+        problems = Problems()
+        with problems.collect():
+            ids, numbers = self.encoder.encode(frame)
+        with problems.collect():
+            labels = self.labels.encode(frame)
+        with problems.collect():
+            weights = self.labels.weights(frame)
+        problems.raise_if_any()
+        return evaluate(self.network, Batches(store=Batch(ids, numbers, labels, weights), size=CHUNK), self.device)
+
+    def stream(
+        self, source: str | Path | Sequence[str | Path], *, keep: Sequence[str] = (), null_values: Sequence[str] = ()
+    ) -> Iterator[pl.DataFrame]:
+        """Estimates beside the columns to keep, chunk by chunk in the files' order; memory does not grow with them.
+
+        Args:
+            source: as in `tables.scan`.
+            keep: columns to write beside the estimates; `*` for all.
+            null_values: texts that mean "missing" in CSV; the run's own by default.
+
+        Raises:
+            UserError: unreadable files, missing or unreadable columns, a kept column that an estimate would replace.
+        """
+        types = self.encoder.csv_types()
+        frame = scan(source, null_values=null_values or self.config.data.null_values, types=types)
+        try:
+            present = [name for name in frame.collect_schema().names() if name != ROW]
+            kept = present if list(keep) == ["*"] else list(keep)
+            self._check_columns(present, kept)
+            wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
+            for chunk in frame.select([*wanted, ROW]).collect_batches(chunk_size=CHUNK, maintain_order=True):
+                yield pl.concat([chunk.select(kept), self.estimate(chunk)], how="horizontal")
+        except pl.exceptions.PolarsError as error:
+            raise UserError(f"the rows cannot be read: {str(error).splitlines()[0]}") from error
+
+    def _check_columns(self, present: Sequence[str], kept: Sequence[str]) -> None:
+        problems = Problems()
+        for name in self.encoder.names:
+            if name not in present:
+                problems.add(f"feature column {name!r} is not in the table{did_you_mean(name, present)}")
+        made = self.estimate(pl.DataFrame({name: [] for name in self.encoder.names})).columns
+        for name in kept:
+            if name not in present:
+                problems.add(f"column {name!r} to keep is not in the table{did_you_mean(name, present)}")
+            elif name in made:
+                problems.add(f"column {name!r} to keep has the name of an estimate; rename it in the table")
+        problems.raise_if_any()
+
+    def _columns(self, name: str, estimate: Tensor) -> list[pl.Series]:
+        task = next(task for task in self.network.tasks if task.name == name)
+        if isinstance(task, Multiclass):
+            classes = self.labels.classes[name]
+            best = estimate.argmax(dim=1).tolist()
+            columns = [pl.Series(name, [classes[i] for i in best], dtype=pl.Series(classes).dtype)]
+            probabilities = estimate.unbind(1)
+            return columns + [
+                pl.Series(f"{name}_{value}", p.float().numpy()) for value, p in zip(classes, probabilities, strict=True)
+            ]
+        if isinstance(task, Binary):
+            return [pl.Series(name, estimate.float().numpy())]
+        sigma = self.sigma.get(name)
+        noise = pl.Series(f"{name}_sigma", [sigma], dtype=pl.Float64).new_from_index(0, len(estimate))
+        return [pl.Series(name, estimate.numpy()), noise]
