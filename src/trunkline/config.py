@@ -178,6 +178,7 @@ class UncertaintyConfig(Section):
     """See `balance.Uncertainty`."""
 
     kind: Literal["uncertainty"]
+    start: Literal["loss", "zero"] = "loss"
 
 
 class EqualConfig(Section):

@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 
 from trunkline.embedding import Embedding
-from trunkline.errors import UserError
+from trunkline.errors import Problems
 from trunkline.fork import Fork
 from trunkline.sharing import Sharing
 from trunkline.tasks import Task, task_losses
@@ -33,8 +33,14 @@ class Network(nn.Module):
 
     def __init__(self, embedding: Embedding, sharing: Sharing, fork: Fork, towers: Towers) -> None:
         super().__init__()
+        problems = Problems()
         if fork.tasks != len(towers.tasks):
-            raise UserError(f"the fork has {fork.tasks} branches for {len(towers.tasks)} towers")
+            problems.add(f"the fork has {fork.tasks} branches for {len(towers.tasks)} towers")
+        if embedding.out_features != sharing.in_features:
+            problems.add(f"the embedding is {embedding.out_features} wide, the sharing reads {sharing.in_features}")
+        if sharing.out_features != towers.in_features:
+            problems.add(f"the sharing is {sharing.out_features} wide, the towers read {towers.in_features}")
+        problems.raise_if_any()
         self.embedding = embedding
         self.sharing = sharing
         self.fork = fork

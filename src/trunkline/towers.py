@@ -60,6 +60,7 @@ class Towers(nn.Module):
         super().__init__()
         check_tasks(tasks)
         self.tasks = tuple(tasks)
+        self.in_features = in_features
         self._order = cascade_order(tasks)
         by_name = {task.name: task for task in tasks}
         self.subnets = nn.ModuleList()

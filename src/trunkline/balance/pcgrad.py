@@ -46,7 +46,7 @@ class PCGrad(GramianBalancer):
             for j in order.tolist():
                 if j != i:
                     inner = sum(w * g for w, g in zip(weights, products[j], strict=True))
-                    if inner < 0.0:
+                    if inner < 0.0 < products[j][j]:  # a tiny gradient's square may underflow to 0
                         weights[j] -= inner / products[j][j]
             total = [t + w for t, w in zip(total, weights, strict=True)]
         return torch.tensor(total, dtype=gramian.dtype)

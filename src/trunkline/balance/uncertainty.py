@@ -1,9 +1,10 @@
 """Homoscedastic uncertainty weighting: each task's noise σ is learned, and weighs its loss."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, final
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from trunkline.balance.base import ObjectiveBalancer
@@ -39,30 +40,63 @@ class Uncertainty(ObjectiveBalancer):
 
     NOTE[DIFF]: the clamp to [-10, 10] is ours; without it a loss that reaches 0 drives its weight to infinity.
 
+    NOTE[DIFF]: each s starts where it is best for the task's first observed loss, log(2·c·L)/c, which is near 0 for a
+    loss of usual scale. From 0, a loss of thousands floods the trunk until s has caught up, and an optimiser that
+    remembers squared gradients (Adam) keeps the trunk's steps tiny for thousands of steps after that.
+
     Args:
         tasks: T, the number of tasks.
         exponents: c, one a task (`Task.exponent`); 1 for all by default.
+        start: `"loss"` to start each s from the task's first loss, `"zero"` to start all from 0 as the paper does.
 
     Attributes:
-        log_variance: `[T]` parameter s, starting at 0; give it a learning rate of its own and no weight decay.
+        log_variance: `[T]` parameter s; give it a learning rate of its own and no weight decay.
 
     Raises:
-        UserError: not T exponents.
+        UserError: not T exponents, or an unknown start.
     """
 
     exponents: Tensor
+    started: Tensor
 
-    def __init__(self, tasks: int, *, exponents: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, tasks: int, *, exponents: Sequence[float] | None = None, start: Literal["loss", "zero"] = "loss"
+    ) -> None:
         super().__init__(tasks)
         if exponents is not None and len(exponents) != tasks:
             raise UserError(f"{tasks} tasks need {tasks} exponents, got {len(exponents)}")
+        if start not in ("loss", "zero"):
+            raise UserError(f"start {start!r}: it is 'loss' or 'zero'")
         self.log_variance = nn.Parameter(torch.zeros(tasks))
         self.register_buffer("exponents", torch.tensor(exponents or [1.0] * tasks, dtype=torch.float32))
+        self.register_buffer("started", torch.full((tasks,), start == "zero"))
+        self._waiting = True
+        self.register_load_state_dict_post_hook(Uncertainty._look_again)  # type: ignore[no-untyped-call]
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """Σ exp(-c·s)·L + ½·s `[]` over the active of losses `[T]`."""
+        if self._waiting:
+            self._start(losses.detach(), active)
         s = _Clamp.apply(self.log_variance)  # type: ignore[no-untyped-call]  # torch's own
         return torch.where(active, torch.exp(-self.exponents * s) * losses + 0.5 * s, 0.0).sum()
+
+    @torch.no_grad()
+    def _start(self, losses: Tensor, active: Tensor) -> None:
+        # No s is best for a loss of 0 or below, which a likelihood without its constants may take.
+        ready = active & losses.isfinite() & (losses > 0)
+        if dist.is_available() and dist.is_initialized():
+            # Every process starts from the mean over all of them, or their weights would part for good.
+            sums = torch.stack([torch.where(ready, losses, 0.0), ready.to(losses.dtype)])
+            dist.all_reduce(sums)
+            losses, ready = sums[0] / sums[1].clamp(min=1), sums[1] > 0
+        best = torch.log(2 * self.exponents * losses) / self.exponents
+        fresh = ready & ~self.started
+        self.log_variance.copy_(torch.where(fresh, best.clamp(-LIMIT, LIMIT), self.log_variance))
+        self.started |= fresh
+        self._waiting = not bool(self.started.all())
+
+    def _look_again(self, _: object) -> None:
+        self._waiting = True
 
     def sigma(self) -> Tensor:
         """σ `[T]`: of a regression's noise in standardised units, of other tasks the root of the temperature."""

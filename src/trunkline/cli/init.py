@@ -1,5 +1,6 @@
 """`trunkline init`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ def init(
         "network": {"sharing": {"kind": "shared_bottom", "hidden": [256, 128]}, "towers": {"hidden": [64]}},
         "balance": {"objective": "uncertainty", "gradients": "none"},
         "optimizer": {"name": "adamw", "lr": 0.001},
-        "training": {"epochs": 10, "batch_size": 4096, "patience": 2, "select": "mean"},
+        "training": {"epochs": 10, "batch_size": batch_size(len(frame)), "patience": 2, "select": "mean"},
     }
     text = "".join(
         yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
@@ -64,6 +65,11 @@ def init(
         encoding="utf-8",
     )
     print(f"{len(frame):,} rows, {len(features)} features, {len(tasks)} tasks: {out}\nnext: trunkline train {out}")
+
+
+def batch_size(rows: int) -> int:
+    """A power of two from 32 to 4096 that gives an epoch about a hundred steps, where the rows suffice."""
+    return int(min(4096, max(32, 2 ** round(math.log2(max(rows, 1) / 100)))))
 
 
 def split_task(text: str, frame: pl.DataFrame) -> tuple[str, str]:
@@ -81,7 +87,7 @@ def split_task(text: str, frame: pl.DataFrame) -> tuple[str, str]:
             raise UserError(f"--task {text}: kind {kind!r} is unknown{did_you_mean(kind, TASK_KINDS)} (known: {known})")
         return column, kind
     series = frame[column].drop_nulls()
-    if series.dtype == pl.Boolean or (series.dtype.is_numeric() and series.is_in([0, 1]).all()):
+    if series.dtype == pl.Boolean or (series.dtype.is_numeric() and series.cast(pl.Float64).is_in([0.0, 1.0]).all()):
         return column, "binary"
     if series.dtype.is_float() or (series.dtype.is_integer() and series.n_unique() > CLASSES):
         return column, "regression"

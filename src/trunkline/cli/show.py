@@ -96,15 +96,18 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
 
 
 def print_table(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
-    """One row a task, one column a metric."""
-    columns = dict.fromkeys(metric for values in scores.values() for metric in values)
-    table = Table(title=title, title_justify="left")
-    table.add_column("task")
-    for column in columns:
-        table.add_column(column, justify="right")
+    """A table for the tasks that share their metrics: one row a task, one column a metric."""
+    alike: dict[tuple[str, ...], list[str]] = {}
     for name, values in scores.items():
-        table.add_row(name, *(number(values[column]) if column in values else "" for column in columns))
-    Console(soft_wrap=True).print(table)
+        alike.setdefault(tuple(values), []).append(name)
+    for columns, names in alike.items():
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("task", overflow="fold")
+        for column in columns:
+            table.add_column(column.replace("_", " "), justify="right", overflow="fold")
+        for name in names:
+            table.add_row(name, *(number(scores[name][column]) for column in columns))
+        Console().print(table, "")
 
 
 def number(value: float | int | None) -> str:

@@ -12,6 +12,8 @@ Split = Callable[[Tensor], tuple[Tensor, ...]]
 class Sharing(nn.Module, ABC):
     """From the features to what each task's tower reads, with the fork between the shared and the owned part."""
 
+    in_features: int
+    """Width of the features it reads."""
     out_features: int
     """Width of what each tower reads."""
 

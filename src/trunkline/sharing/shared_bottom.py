@@ -27,6 +27,7 @@ class SharedBottom(Sharing):
     def __init__(self, in_features: int, hidden: Sequence[int], *, dropout: float = 0.0, norm: Norm = "none") -> None:
         super().__init__()
         self.trunk = MLP(in_features, hidden, dropout=dropout, norm=norm)
+        self.in_features = in_features
         self.out_features = self.trunk.out_features
 
     def forward(self, x: Tensor, fork: Split) -> tuple[Tensor, ...]:

@@ -166,6 +166,9 @@ class Labels:
 
 def _encode_classes(series: pl.Series, classes: list[Value]) -> np.ndarray:
     index = {value: i for i, value in enumerate(classes)}
+    if series.dtype.is_float():
+        rule = "classes are finite; leave the field empty where it is not observed"
+        refuse_where(series, series.is_infinite().fill_null(False), rule)
     clean = series.fill_nan(None) if series.dtype.is_float() else series
     values = [math.nan if value is None else index.get(value, -1) for value in clean.to_list()]
     encoded = np.asarray(values, dtype=np.float32)

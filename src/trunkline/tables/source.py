@@ -6,9 +6,10 @@ import csv
 import gzip
 import shutil
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 from typing import IO, cast
 
@@ -46,7 +47,7 @@ def scan(
             frames.append(_scan_one(path, list(null_values), types or {}))
         except UserError as error:
             problems.add(str(error))
-        except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
             problems.add(f"{path} cannot be read: {_first_line(error)}")
     problems.raise_if_any()
     frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical")
@@ -98,6 +99,7 @@ def _scan_one(path: Path, null_values: list[str], types: Mapping[str, pl.DataTyp
         plain = _unpacked(path) if suffixes[-1] == ".bz2" else path
         return pl.scan_csv(
             plain,
+            glob=False,
             separator=separator,
             null_values=null_values or None,
             try_parse_dates=True,
@@ -107,7 +109,7 @@ def _scan_one(path: Path, null_values: list[str], types: Mapping[str, pl.DataTyp
     scanners: dict[tuple[str, ...], Callable[[Path], pl.LazyFrame]] = {
         PARQUET: lambda p: pl.scan_parquet(p, glob=False),
         IPC: lambda p: pl.scan_ipc(p, glob=False),
-        NDJSON: lambda p: pl.scan_ndjson(p, infer_schema_length=None),
+        NDJSON: lambda p: pl.scan_ndjson(escape(str(p)), infer_schema_length=None),
     }
     for endings, scanner in scanners.items():
         if kind in endings:

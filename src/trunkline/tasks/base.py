@@ -26,7 +26,7 @@ class Task(ABC):
         gradient: `"stop"` keeps this task's loss from reaching the towers it reads, `"flow"` lets it through.
 
     Raises:
-        UserError: a malformed name or gradient, or a task that reads itself.
+        UserError: a malformed name or gradient.
     """
 
     name: str

@@ -94,8 +94,8 @@ def build_objective(config: BalanceConfig, tasks: Sequence[Task]) -> ObjectiveBa
             return Sum(len(tasks))
         case FixedConfig(weights=weights):
             return Fixed(len(tasks), weights=[weights[task.name] for task in tasks])
-        case UncertaintyConfig():
-            return Uncertainty(len(tasks), exponents=[task.exponent for task in tasks])
+        case UncertaintyConfig(start=start):
+            return Uncertainty(len(tasks), exponents=[task.exponent for task in tasks], start=start)
         case _:
             assert_never(config.objective)
 
@@ -191,9 +191,19 @@ def check_config(config: Config) -> list[Task]:
     if not problems:
         with problems.collect():
             selection(config.training.select, tasks)
-        with problems.collect(), isolated_random(None):
-            # A network with one feature of each sort has the same parts and subnets as the one to come.
-            network = build_network(config, tasks, rows=[2], widths=[1], numbers=1)
-            build_optimizer(config.optimizer, network, build_objective(config.balance, tasks))
+        with problems.collect():
+            # No row is read yet: one feature of each sort gives every subnet that there could be.
+            check_subnets(config, tasks, widths=[1], numbers=1)
     problems.raise_if_any()
     return tasks
+
+
+def check_subnets(config: Config, tasks: Sequence[Task], *, widths: Sequence[int], numbers: int) -> None:
+    """Make a network with the least of rows, and the optimiser for it; `widths` and `numbers` as in `Embedding`.
+
+    Raises:
+        UserError: a subnet pattern that matches nothing.
+    """
+    with isolated_random(None):
+        network = build_network(config, tasks, rows=[2] * len(widths), widths=widths, numbers=numbers)
+        build_optimizer(config.optimizer, network, build_objective(config.balance, tasks))

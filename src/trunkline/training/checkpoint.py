@@ -26,7 +26,7 @@ class Progress:
         waited: epochs since.
         rows: rows trained on.
         seconds: spent in steps, validation left out.
-        finished: whether the training has ended by itself.
+        sums: of each task's losses and active steps since the last line of the history.
     """
 
     epoch: int = 0
@@ -37,7 +37,7 @@ class Progress:
     waited: int = 0
     rows: int = 0
     seconds: float = 0.0
-    finished: bool = False
+    sums: list[list[float]] | None = None
 
 
 @final

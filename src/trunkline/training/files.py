@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +80,19 @@ class RunFolder:
             for file in (self.config, self.encoder, self.model, self.checkpoint, self.history, self.metrics):
                 file.unlink(missing_ok=True)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+
+
+@final
+class TemporaryFolder:
+    """A folder that goes away with this object, without a word.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="trunkline-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

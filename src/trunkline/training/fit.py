@@ -1,7 +1,6 @@
 """From a config to a trained model in a run folder."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from trunkline.training.build import (
     build_objective,
     build_optimizer,
     check_config,
+    check_subnets,
     pick_device,
 )
 from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
 from trunkline.training.data import Data, prepare
 from trunkline.training.evaluate import evaluate
-from trunkline.training.files import RunFolder, write_json, write_tensors, write_text
+from trunkline.training.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
 from trunkline.training.frames import as_polars
 from trunkline.training.history import History
 from trunkline.training.loop import Line, Loop
@@ -79,8 +79,8 @@ def fit(
     tasks = check_config(config)
     given = {"train": train, "valid": valid, "test": test}
     frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
-    holder = tempfile.TemporaryDirectory(prefix="trunkline-", ignore_cleanup_errors=True) if out is None else None
-    run = RunFolder(Path(out if holder is None else holder.name))  # type: ignore[arg-type]  # out is set here
+    holder = TemporaryFolder() if out is None else None
+    run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     if resume:
         _check_same(run, config)
         learned = json.loads(run.encoder.read_text(encoding="utf-8"))
@@ -93,10 +93,11 @@ def fit(
         if run.holds_a_run() and not overwrite:
             run.start()
         data = prepare(config, tasks, build_features(config), frames)
+        check_subnets(config, data.labels.tasks, widths=data.encoder.widths, numbers=data.encoder.numbers)
+        learned = {"columns": json.loads(data.encoder.to_json()), "labels": data.labels.to_json()}
         run.start(overwrite=overwrite)
         config = _resolved(config, data)
         write_text(run.config, config.to_yaml())
-        learned = {"columns": json.loads(data.encoder.to_json()), "labels": data.labels.to_json()}
         write_text(run.encoder, json.dumps(learned, ensure_ascii=False, allow_nan=False))
     with isolated_random(config.training.seed):
         return _train(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)

@@ -70,29 +70,37 @@ class Loop:
             UserError: a loss that is not a number, with its task and step.
             KeyboardInterrupt: after Ctrl-C, once the step under way is done and `on_checkpoint` was called.
         """
-        p, watch = self.state.progress, Watch([task.name for task in self.network.tasks], self.device)
+        p = self.state.progress
+        watch = Watch([task.name for task in self.network.tasks], self.device, sums=p.sums)
         with interrupts() as interrupted:
-            while not p.finished and p.epoch < self.epochs:
+            while not self.over():
                 self.network.train()
                 began, began_rows = time.perf_counter(), p.rows
                 for batch in self.train.shuffled(p.epoch, start=p.batch):
                     losses, active = self.step(batch.to(self.device))
                     watch.see(p.step, losses, active)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
-                    if p.step % self.log_every == 0 or interrupted():
+                    if p.step % self.log_every == 0:
                         watch.check()
                         now = time.perf_counter()
                         p.seconds += now - began
                         self.on_line(self.line(watch, losses, active, (p.rows - began_rows) / (now - began)))
                         began, began_rows = time.perf_counter(), p.rows
                     if interrupted():
+                        watch.check()
+                        p.seconds, p.sums = p.seconds + time.perf_counter() - began, watch.sums()
                         self.on_checkpoint()
                         raise KeyboardInterrupt
                 watch.check()
-                p.seconds += time.perf_counter() - began
+                p.seconds, p.sums = p.seconds + time.perf_counter() - began, watch.sums()
                 self.end_epoch()
-                if interrupted() and not p.finished:
+                if interrupted() and not self.over():
                     raise KeyboardInterrupt
+
+    def over(self) -> bool:
+        """Whether the last epoch is done or patience has run out."""
+        p = self.state.progress
+        return p.epoch >= self.epochs or (self.patience is not None and p.waited >= self.patience)
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One optimiser step on one batch; its losses `[T]`, detached, and active `[T]`."""
@@ -113,14 +121,14 @@ class Loop:
         if not torch.stack([parameter.detach().sum() for parameter in self.network.parameters()]).isfinite().all():
             raise UserError(f"the network's parameters are not numbers after step {p.step - 1}; lower optimizer.lr")
         scores = evaluate(self.network, self.valid, self.device, amp=self.amp) if self.valid else None
+        _refuse_no_numbers(scores or {}, p.step - 1)
         value = self.select(scores) if scores else None
-        better = value is None or p.best_score is None or value > p.best_score
+        better = p.best_score is None or (value is not None and value > p.best_score)
         if better:
             p.best_score, p.best_epoch, p.waited = value, p.epoch, 0
             self.on_best(scores)
         else:
             p.waited += 1
-        p.finished = (self.patience is not None and p.waited >= self.patience) or p.epoch + 1 >= self.epochs
         self.on_line({"step": p.step, "epoch": p.epoch, "valid": scores, "score": value, "best": better})
         p.epoch, p.batch = p.epoch + 1, 0
         self.on_checkpoint()
@@ -145,6 +153,20 @@ class Loop:
         if self.network.fork.balancer is not None:
             line["fork_weights"] = dict(zip(names, self.network.fork.weights.tolist(), strict=True))
         return line
+
+
+def _refuse_no_numbers(scores: Scores, step: int) -> None:
+    broken = [
+        f"{metric} of {task}"
+        for task, values in scores.items()
+        for metric, value in values.items()
+        if value is not None and not math.isfinite(value)
+    ]
+    if broken:
+        raise UserError(
+            f"{', '.join(broken)} on the validation rows was not a number after step {step}; lower optimizer.lr, "
+            "or look for extreme values in the features"
+        )
 
 
 @contextmanager

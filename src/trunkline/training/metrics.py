@@ -134,7 +134,8 @@ def _regression(task: Task, raw: Tensor, label: Tensor) -> Mapping[str, float | 
     return {
         "rmse": math.sqrt(float(mean_squared_error(estimate, label))),
         "mae": float(mean_absolute_error(estimate, label)),
-        "r2": float(r2_score(estimate, label)) if varied else None,
+        # torchmetrics subtracts squares of means: labels far from 0 would lose their digits.
+        "r2": float(r2_score(estimate - label.mean(), label - label.mean())) if varied else None,
         "spearman": float(spearman_corrcoef(estimate, label)) if ranked else None,
     }
 

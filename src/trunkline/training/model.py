@@ -158,19 +158,36 @@ class Model:
             null_values: texts that mean "missing" in CSV; the run's own by default.
 
         Raises:
-            UserError: unreadable files, missing or unreadable columns, a kept column that an estimate would replace.
+            UserError: unreadable files, no rows, missing or unreadable columns, a kept column that an estimate would
+                replace.
         """
         types = self.encoder.csv_types()
         frame = scan(source, null_values=null_values or self.config.data.null_values, types=types)
         try:
             present = [name for name in frame.collect_schema().names() if name != ROW]
-            kept = present if list(keep) == ["*"] else list(keep)
+            kept = present if "*" in keep else list(dict.fromkeys(keep))
             self._check_columns(present, kept)
-            wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
+            restore = self._kept_types(source, [name for name in kept if name in types], null_values)
+            wanted, empty = list(dict.fromkeys([*kept, *self.encoder.names])), True
             for chunk in frame.select([*wanted, ROW]).collect_batches(chunk_size=CHUNK, maintain_order=True):
-                yield pl.concat([chunk.select(kept), self.estimate(chunk)], how="horizontal")
+                empty = empty and not len(chunk)
+                yield pl.concat([chunk.select(kept).cast(restore), self.estimate(chunk)], how="horizontal")
         except pl.exceptions.PolarsError as error:
             raise UserError(f"the rows cannot be read: {str(error).splitlines()[0]}") from error
+        if empty:
+            name = ", ".join(map(str, [source] if isinstance(source, (str, Path)) else source))
+            raise UserError(f"{name} has no rows")
+
+    @staticmethod
+    def _kept_types(
+        source: str | Path | Sequence[str | Path], kept: Sequence[str], null_values: Sequence[str]
+    ) -> pl.Schema:
+        """Types that kept features have in their files, where a CSV's were read as text for the encoder."""
+        if not kept:
+            return pl.Schema()
+        schema = scan(source, null_values=null_values).collect_schema()
+        plain = [name for name in kept if schema[name].is_numeric() or schema[name] == pl.Boolean]
+        return pl.Schema({name: schema[name] for name in plain})
 
     def _check_columns(self, present: Sequence[str], kept: Sequence[str]) -> None:
         problems = Problems()

@@ -16,13 +16,15 @@ class Watch:
     Args:
         tasks: the tasks' names.
         device: where losses are.
+        sums: what `sums` gave when the training stopped, to go on from there.
     """
 
-    def __init__(self, tasks: Sequence[str], device: torch.device) -> None:
+    def __init__(
+        self, tasks: Sequence[str], device: torch.device, *, sums: Sequence[Sequence[float]] | None = None
+    ) -> None:
         self.tasks = list(tasks)
         self._never = torch.iinfo(torch.int64).max
-        self._total = torch.zeros(len(tasks), device=device)
-        self._times = torch.zeros(len(tasks), device=device)
+        self._total, self._times = torch.tensor(sums or [[0.0] * len(tasks)] * 2, device=device)
         self._broken = torch.full((len(tasks),), self._never, device=device)
 
     @torch.no_grad()
@@ -47,6 +49,10 @@ class Watch:
                 f"the loss of {names} was not a number at step {first}; lower optimizer.lr, or the rate of its subnet, "
                 "or look for extreme values in the features"
             )
+
+    def sums(self) -> list[list[float]]:
+        """Sums of losses and of active steps of each task since the last call of `means`."""
+        return [self._total.tolist(), self._times.tolist()]
 
     def means(self) -> dict[str, float | None]:
         """Mean loss of each task since the last call; None where it was never active."""

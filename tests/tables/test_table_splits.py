@@ -1,0 +1,130 @@
+from datetime import datetime, timedelta
+from itertools import chain
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trunkline.errors import UserError
+from trunkline.tables import ROW, Split, cut, read
+
+PARTS = ("train", "valid", "test")
+
+
+def table(n, **columns):
+    return read(pl.DataFrame({"x": range(n), **columns}))
+
+
+def rows(parts):
+    return {part: frame[ROW].to_list() for part, frame in parts.items()}
+
+
+@pytest.mark.parametrize("n", [10, 97, 1000])
+@pytest.mark.parametrize(("valid", "test"), [(0.1, 0.1), (0.25, 0.0), (0.0, 0.3), (0.2, 0.5)])
+def test_random_parts_are_disjoint_exhaustive_and_of_the_right_size(n, valid, test):
+    parts, result = cut(table(n), Split(by="random", valid=valid, test=test))
+    found = rows(parts)
+    assert sorted(chain(*found.values())) == list(range(1, n + 1))
+    assert all(numbers == sorted(numbers) for numbers in found.values())
+    assert result["rows"] == {part: len(numbers) for part, numbers in found.items()}
+    for part, share in (("train", 1 - valid - test), ("valid", valid), ("test", test)):
+        assert abs(len(found.get(part, [])) - share * n) <= 1
+        assert (part in found) == (share > 0)
+
+
+def test_random_is_a_function_of_its_seed():
+    one, again, other = (rows(cut(table(200), Split(by="random", seed=seed))[0]) for seed in (3, 3, 4))
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_never_on_two_sides(seed):
+    groups = np.random.default_rng(seed).integers(0, 40, 500)
+    names = [f"user {group}" for group in groups]
+    parts, result = cut(table(500, user=names), Split(by="group", column="user", valid=0.25, test=0.25, seed=seed))
+    found = {part: set(frame["user"]) for part, frame in parts.items()}
+    assert set(found) == set(PARTS)
+    assert sum(len(members) for members in found.values()) == len(set(names)) == len(set.union(*found.values()))
+    assert {part: len(members) for part, members in found.items()} == {"train": 20, "valid": 10, "test": 10}
+    assert sum(result["rows"].values()) == 500
+
+
+def test_groups_are_drawn_by_seed():
+    frame = table(300, user=[i % 30 for i in range(300)])
+    one, again, other = (rows(cut(frame, Split(by="group", column="user", seed=seed))[0]) for seed in (0, 0, 1))
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_times_are_never_divided_and_order_is_respected(seed):
+    times = np.random.default_rng(seed).integers(0, 25, 400)
+    parts, result = cut(table(400, t=times), Split(by="time", column="t", valid=0.2, test=0.2))
+    train, valid, test = (parts[part]["t"] for part in PARTS)
+    assert train.max() < valid.min() <= valid.max() < test.min()
+    assert (result["valid_from"], result["test_from"]) == (valid.min(), test.min())
+    assert len(train) + len(valid) + len(test) == 400
+    assert abs(len(test) - 80) <= 40
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [datetime(2024, 1, 1) + timedelta(hours=h) for h in range(100)],
+        [f"2024-01-{1 + h // 24:02} {h % 24:02}:00" for h in range(100)],
+        [h / 7 for h in range(100)],
+    ],
+    ids=["datetime", "text", "float"],
+)
+def test_time_of_any_type_in_any_order(times):
+    shuffled = np.random.default_rng(0).permutation(100)
+    frame = read(pl.DataFrame({"t": [times[i] for i in shuffled], "place": shuffled}))
+    parts, result = cut(frame, Split(by="time", column="t", valid=0.1, test=0.2))
+    assert {part: set(found["place"]) for part, found in parts.items()} == {
+        "train": set(range(70)),
+        "valid": set(range(70, 80)),
+        "test": set(range(80, 100)),
+    }
+    assert str(result["valid_from"]) == str(times[70])
+    assert all(found[ROW].is_sorted() for found in parts.values())
+
+
+def test_only_the_parts_that_are_asked_for():
+    frame = table(50, t=range(50))
+    assert set(cut(frame, Split(by="time", column="t", valid=0.2, test=0))[0]) == {"train", "valid"}
+    parts, result = cut(frame, Split(by="time", column="t", valid=0, test=0))
+    assert set(parts) == {"train"}
+    assert result == {"rows": {"train": 50}}
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ({"by": "time", "column": "when"}, "column 'when' is not in the table; did you mean 'then'"),
+        ({"by": "time", "column": "then"}, "'then' is null in row 3"),
+        ({"by": "group", "column": "then"}, "'then' is null in row 3"),
+        ({"by": "time", "column": "same"}, "no row is left"),
+        ({"by": "group", "column": "same"}, "no row is left"),
+        ({"by": "random", "valid": 0.01}, "no row is left for valid"),
+    ],
+)
+def test_a_split_that_cannot_be_made(split, words):
+    frame = table(10, then=[1, 2, None, *range(7)], same=[1] * 10)
+    with pytest.raises(UserError, match=words):
+        cut(frame, Split(**split))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"by": "time"},
+        {"by": "group"},
+        {"by": "random", "valid": -0.1},
+        {"by": "random", "valid": 0.5, "test": 0.5},
+        {"by": "random", "test": 1.0},
+    ],
+)
+def test_a_split_that_cannot_be(options):
+    with pytest.raises(UserError, match="split"):
+        Split(**options)
