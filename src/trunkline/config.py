@@ -110,7 +110,7 @@ class TaskSection(Section):
     label: str | None = None
     where: str | None = None
     weight: str | None = None
-    reads: tuple[str, ...] = ()
+    reads: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ()
     gradient: Literal["stop", "flow"] = "stop"
 
 

@@ -270,3 +270,12 @@ def test_uncertainty_survives_any_first_loss(loss):
     losses = torch.tensor([2.0, 1.0])
     assert balancer(losses).isfinite()
     assert balancer.effective_weights(losses).isfinite().all()
+
+
+def test_asking_for_weights_does_not_start_uncertainty():
+    balancer = Uncertainty(2)
+    balancer.effective_weights(torch.tensor([500.0, 0.1]))
+
+    assert not balancer.started.any()
+    assert torch.equal(balancer.log_variance, torch.zeros(2))
+    assert balancer.training

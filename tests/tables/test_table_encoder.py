@@ -74,6 +74,17 @@ def test_a_column_of_whole_numbers_may_come_in_another_width_or_as_float(dtype):
     assert ids(encoder, pl.Series([1, None, 9], dtype=dtype)) == [codes[0], MISSING, UNSEEN]
 
 
+def test_text_for_whole_numbers_may_have_been_a_float():
+    encoder = fit("categorical", [3, 2**53 + 1, 30])
+    assert ids(encoder, ["3.0", "9007199254740993.00", "30"]) == ids(encoder, [3, 2**53 + 1, 30])
+    assert ids(encoder, ["3.5", "x", "", ".0", None]) == [UNSEEN] * 4 + [MISSING]
+
+
+def test_an_infinite_category_is_refused():
+    with pytest.raises(UserError, match="column 'c' holds inf in row 2"):
+        fit("categorical", [1.0, float("inf")])
+
+
 def test_floats_for_whole_numbers_are_unseen_unless_whole():
     encoder = fit("categorical", [1, 2])
     assert ids(encoder, [1.5, float("nan"), 1e300, float("inf")]) == [UNSEEN, MISSING, UNSEEN, UNSEEN]
@@ -228,6 +239,7 @@ def test_infinity_is_refused_with_column_and_row(bad):
         (["true", "FALSE", None], [1, -1, 0]),
         ([" Yes", "no ", "True", "False"], [1, -1, 1, -1]),
         (["1", "0", None], [1, -1, 0]),
+        (["1.0", "0.0", None], [1, -1, 0]),
         (pl.Series([1, 0], dtype=pl.UInt8), [1, -1]),
     ],
 )
@@ -243,6 +255,13 @@ def test_a_value_of_another_kind_names_the_row(kind, bad):
     good = {"boolean": "true" if isinstance(bad, str) else 1, "datetime": "2024-01-05 10:00:00", "numeric": "1.5"}[kind]
     with pytest.raises(UserError, match=rf"column 'c' holds '?{bad}'? in row 4"):
         fit(kind, [good, None, good, bad, good])
+
+
+def test_text_in_which_nothing_is_a_date():
+    with pytest.raises(UserError, match="column 'c' holds 'soon' in row 2; a datetime column holds dates"):
+        fit("datetime", [None, "soon", "later"])
+    with pytest.raises(UserError, match="column 'c' holds 'x' in row 1"):
+        numbers(fit("datetime", [date(2024, 1, 1), date(2024, 1, 9)]), ["x"])
 
 
 @pytest.mark.parametrize(("kind", "values"), [("numeric", [[1.0]]), ("boolean", [[True]]), ("datetime", [1.5])])

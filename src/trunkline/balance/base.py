@@ -42,14 +42,22 @@ class ObjectiveBalancer(nn.Module, ABC):
         return self.merge(torch.where(active, losses, 0.0), active)
 
     def effective_weights(self, losses: Tensor, active: Tensor | None = None) -> Tensor:
-        """∂objective/∂losses `[T]`: how much each loss counts at this moment."""
-        with torch.enable_grad():
-            leaf = losses.detach().clone().requires_grad_()
-            return torch.autograd.grad(self(leaf, active), leaf)[0]
+        """∂objective/∂losses `[T]`: how much each loss counts at this moment; changes nothing in the balancer."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.enable_grad():
+                leaf = losses.detach().clone().requires_grad_()
+                return torch.autograd.grad(self(leaf, active), leaf)[0]
+        finally:
+            self.train(training)
 
     @abstractmethod
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
-        """The objective `[]` from losses `[T]` that are 0 where `active` `[T]` is false."""
+        """The objective `[]` from losses `[T]` that are 0 where `active` `[T]` is false.
+
+        State that moves with the losses moves in training mode only.
+        """
 
 
 class GramianBalancer(nn.Module, ABC):

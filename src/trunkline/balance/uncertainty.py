@@ -75,7 +75,7 @@ class Uncertainty(ObjectiveBalancer):
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """Σ exp(-c·s)·L + ½·s `[]` over the active of losses `[T]`."""
-        if self._waiting:
+        if self._waiting and self.training:
             self._start(losses.detach(), active)
         s = _Clamp.apply(self.log_variance)  # type: ignore[no-untyped-call]  # torch's own
         return torch.where(active, torch.exp(-self.exponents * s) * losses + 0.5 * s, 0.0).sum()

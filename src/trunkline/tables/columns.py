@@ -54,6 +54,9 @@ class CategoricalColumn:
     @classmethod
     def fit(cls, feature: Feature, series: pl.Series) -> Self:
         """The vocabulary of one column of training rows."""
+        if series.dtype.is_float():
+            rule = "categories are finite; leave the field empty where the value is missing"
+            refuse_where(series, series.is_infinite().fill_null(False), rule)
         dtype = _vocabulary_dtype(series)
         known = _as_vocabulary(series, dtype).drop_nulls()
         counts = known.value_counts().filter(pl.col("count") >= feature.min_count)
@@ -237,6 +240,8 @@ def _as_vocabulary(series: pl.Series, dtype: pl.DataType | type[pl.DataType]) ->
         series = series.fill_nan(None)
         if dtype in (pl.Int64, pl.UInt64):
             series = series.set(series.floor() != series, None)
+    elif series.dtype == pl.String and dtype in (pl.Int64, pl.UInt64):
+        series = series.str.replace(r"\.0+$", "")  # a whole number that somebody's frame held as a float
     return series.cast(dtype, strict=False)
 
 
@@ -256,7 +261,7 @@ def _as_floats(series: pl.Series, *, log: bool) -> np.ndarray:
 
 def _as_booleans(series: pl.Series) -> pl.Series:
     if series.dtype == pl.String:
-        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        words = dict.fromkeys(("true", "1", "1.0", "yes"), True) | dict.fromkeys(("false", "0", "0.0", "no"), False)
         result = (
             series.str.strip_chars().str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
         )
@@ -274,7 +279,10 @@ def _as_booleans(series: pl.Series) -> pl.Series:
 
 def _as_days(series: pl.Series) -> np.ndarray:
     if series.dtype == pl.String:
-        parsed = series.str.to_datetime(strict=False, time_unit="ms")
+        try:
+            parsed = series.str.to_datetime(strict=False, time_unit="ms")
+        except pl.exceptions.ComputeError:  # not one value looks like a date
+            parsed = pl.Series(series.name, [None] * len(series), dtype=pl.Datetime("ms"))
         refuse_where(series, parsed.is_null() & series.is_not_null(), "a datetime column holds dates or times")
         series = parsed
     elif not (isinstance(series.dtype, (pl.Date, pl.Datetime)) or series.dtype == pl.Null):

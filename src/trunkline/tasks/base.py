@@ -26,7 +26,7 @@ class Task(ABC):
         gradient: `"stop"` keeps this task's loss from reaching the towers it reads, `"flow"` lets it through.
 
     Raises:
-        UserError: a malformed name or gradient.
+        UserError: a malformed name, reads or gradient.
     """
 
     name: str
@@ -47,6 +47,8 @@ class Task(ABC):
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UserError(f"task name {self.name!r}: use letters, digits, '_' and '-', starting with a letter or '_'")
+        if isinstance(self.reads, str):
+            raise UserError(f"task {self.name}: reads is {self.reads!r}; give a tuple: ({self.reads!r},)")
         if self.gradient not in ("stop", "flow"):
             raise UserError(f"task {self.name}: gradient is {self.gradient!r}; it is 'stop' or 'flow'")
 

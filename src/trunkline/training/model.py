@@ -167,11 +167,12 @@ class Model:
             present = [name for name in frame.collect_schema().names() if name != ROW]
             kept = present if "*" in keep else list(dict.fromkeys(keep))
             self._check_columns(present, kept)
-            restore = self._kept_types(source, [name for name in kept if name in types], null_values)
+            texts = [name for name in kept if name in types and frame.collect_schema()[name] == pl.String]
+            restore = self._restored(source, texts, null_values or self.config.data.null_values)
             wanted, empty = list(dict.fromkeys([*kept, *self.encoder.names])), True
             for chunk in frame.select([*wanted, ROW]).collect_batches(chunk_size=CHUNK, maintain_order=True):
                 empty = empty and not len(chunk)
-                yield pl.concat([chunk.select(kept).cast(restore), self.estimate(chunk)], how="horizontal")
+                yield pl.concat([chunk.select(kept).with_columns(restore), self.estimate(chunk)], how="horizontal")
         except pl.exceptions.PolarsError as error:
             raise UserError(f"the rows cannot be read: {str(error).splitlines()[0]}") from error
         if empty:
@@ -179,15 +180,15 @@ class Model:
             raise UserError(f"{name} has no rows")
 
     @staticmethod
-    def _kept_types(
-        source: str | Path | Sequence[str | Path], kept: Sequence[str], null_values: Sequence[str]
-    ) -> pl.Schema:
-        """Types that kept features have in their files, where a CSV's were read as text for the encoder."""
-        if not kept:
-            return pl.Schema()
+    def _restored(
+        source: str | Path | Sequence[str | Path], texts: Sequence[str], null_values: Sequence[str]
+    ) -> list[pl.Expr]:
+        """How kept features, read as text for the encoder, get back the types that their files have."""
+        if not texts:
+            return []
         schema = scan(source, null_values=null_values).collect_schema()
-        plain = [name for name in kept if schema[name].is_numeric() or schema[name] == pl.Boolean]
-        return pl.Schema({name: schema[name] for name in plain})
+        numbers = [pl.col(name).cast(schema[name]) for name in texts if schema[name].is_numeric()]
+        return numbers + [pl.col(name).str.to_lowercase() == "true" for name in texts if schema[name] == pl.Boolean]
 
     def _check_columns(self, present: Sequence[str], kept: Sequence[str]) -> None:
         problems = Problems()
