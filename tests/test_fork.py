@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ class Recorder(nn.Module):
         self.chosen = torch.tensor(weights)
         self.asked: list[Tensor] = []
 
-    def forward(self, gramian: Tensor) -> Tensor:
+    def forward(self, gramian: Tensor, active: Sequence[int] | None = None) -> Tensor:
         self.asked.append(gramian.clone())
         return self.chosen.to(gramian)
 

@@ -95,7 +95,7 @@ class Fork(nn.Module):
         weights = torch.zeros_like(gramian[0])
         active = gramian.diagonal().nonzero().flatten().tolist()
         if active:
-            weights[active] = self.balancer(gramian[_grid(active)])
+            weights[active] = self.balancer(gramian[_grid(active)], active)
         return weights
 
 

@@ -1,6 +1,6 @@
 """What every sharing architecture must satisfy. A new one joins with one line in `ARCHITECTURES`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -84,7 +84,7 @@ def test_the_fork_hands_the_balancers_weights_to_everything_shared(build):
     """Counting every task twice doubles the gradient of what is shared."""
 
     class Twice(GramianBalancer):
-        def weigh(self, gramian: Tensor) -> Tensor:
+        def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:
             return torch.full((len(gramian),), 2.0, dtype=gramian.dtype)
 
     gradients = []

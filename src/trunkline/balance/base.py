@@ -1,6 +1,8 @@
 """The contracts of balancers: what turns several losses, or their gradients, into one update."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,15 @@ class ObjectiveBalancer(nn.Module, ABC):
     Args:
         tasks: T, the number of tasks.
 
+    Attributes:
+        observes: what the method wants to be told through `observe` after each step: `"losses"`, the losses of the
+            same batch after the step, or `"norms"`, the norms of the tasks' gradients at the fork.
+
     Raises:
         UserError: T is below 1.
     """
+
+    observes: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, tasks: int) -> None:
         super().__init__()
@@ -52,6 +60,28 @@ class ObjectiveBalancer(nn.Module, ABC):
         finally:
             self.train(training)
 
+    @torch.no_grad()
+    def observe(self, active: Tensor, *, losses: Tensor | None = None, norms: Tensor | None = None) -> None:
+        """Take in what `observes` names, after the optimiser's step.
+
+        Args:
+            active: `[T]` boolean, as in the step.
+            losses: `[T]` of the same batch under the new parameters.
+            norms: `[T]` norms of the gradients that reached the fork, each of its weighted loss.
+
+        Raises:
+            UserError: something that `observes` names is missing.
+        """
+        given = {"losses": losses, "norms": norms}
+        missing = [name for name in sorted(self.observes) if given[name] is None]
+        if missing:
+            raise UserError(f"{type(self).__name__} needs {', '.join(missing)} after each step: call observe with them")
+        self.learn(active, losses=losses, norms=norms)
+
+    def learn(self, active: Tensor, *, losses: Tensor | None, norms: Tensor | None) -> None:
+        """What a method makes of `observe`; nothing, unless it names something in `observes`."""
+        return
+
     @abstractmethod
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """The objective `[]` from losses `[T]` that are 0 where `active` `[T]` is false.
@@ -73,25 +103,64 @@ class GramianBalancer(nn.Module, ABC):
         self.rescale = rescale
 
     @torch.no_grad()
-    def forward(self, gramian: Tensor) -> Tensor:
+    def forward(self, gramian: Tensor, active: Sequence[int] | None = None) -> Tensor:
         """Weights `[A]` from the Gramian `[A, A]` of the active tasks' gradients, in its dtype and on its device.
 
         The Gramian is scaled to a largest diagonal entry of 1 and handed on in float64 on the CPU, where T is
         small: norms from 1e-12 to 1e12 in float32 pass without overflow.
 
+        Args:
+            gramian: `[A, A]`.
+            active: positions of the A active tasks among all T, for methods that remember tasks; 0 … A-1 by default.
+
         Raises:
-            UserError: the Gramian is not square.
+            UserError: the Gramian is not square, or there are not A positions.
         """
         if gramian.ndim != 2 or gramian.shape[0] != gramian.shape[1] or not len(gramian):
             raise UserError(f"a square Gramian [A, A] expected, got {tuple(gramian.shape)}")
+        positions = list(range(len(gramian))) if active is None else list(active)
+        if len(positions) != len(gramian):
+            raise UserError(f"a Gramian of {len(gramian)} tasks with {len(positions)} positions")
         products = gramian.detach().to("cpu", torch.float64)
         largest = products.diagonal().max()
-        weights = self.weigh(products / largest if largest > 0 else products)
+        weights = self.weigh(products / largest if largest > 0 else products, positions)
         total = weights.sum()
         if self.rescale and total > 0:
             weights = weights * (len(weights) / total)
         return weights.to(gramian)
 
     @abstractmethod
-    def weigh(self, gramian: Tensor) -> Tensor:
-        """Weights `[A]` on the method's own scale from a Gramian `[A, A]`, float64 on the CPU."""
+    def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:
+        """Weights `[A]` on the method's own scale from a Gramian `[A, A]` of tasks `active`, float64 on the CPU."""
+
+
+class JacobianBalancer(nn.Module, ABC):
+    """Turns the active tasks' gradients themselves into one.
+
+    Attributes:
+        at_fork: whether rows of cotangents will do; False where the state is per parameter.
+    """
+
+    at_fork: ClassVar[bool] = True
+
+    @torch.no_grad()
+    def forward(self, jacobian: Tensor, active: Sequence[int] | None = None) -> Tensor:
+        """One gradient `[M]` from the active tasks' gradients `[A, M]`.
+
+        Args:
+            jacobian: `[A, M]` float32 or float64.
+            active: positions of the A active tasks among all T; 0 … A-1 by default.
+
+        Raises:
+            UserError: the Jacobian is no matrix, or there are not A positions.
+        """
+        if jacobian.ndim != 2 or not len(jacobian):
+            raise UserError(f"a Jacobian [A, M] expected, got {tuple(jacobian.shape)}")
+        positions = list(range(len(jacobian))) if active is None else list(active)
+        if len(positions) != len(jacobian):
+            raise UserError(f"a Jacobian of {len(jacobian)} tasks with {len(positions)} positions")
+        return self.combine(jacobian, positions)
+
+    @abstractmethod
+    def combine(self, jacobian: Tensor, active: Sequence[int]) -> Tensor:
+        """The gradient `[M]` from those `[A, M]` of tasks `active`."""

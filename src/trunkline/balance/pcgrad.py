@@ -1,5 +1,6 @@
 """PCGrad: project conflicting gradients off one another."""
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -29,7 +30,7 @@ class PCGrad(GramianBalancer):
         self.seed = seed
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
-    def weigh(self, gramian: Tensor) -> Tensor:
+    def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:
         """Weights `[A]`, each at least 1, such that Σ w_t·g_t is the sum of the projected gradients."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + int(self.draws)) % 2**63)
         self.draws += 1

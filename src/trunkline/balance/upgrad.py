@@ -1,5 +1,6 @@
 """UPGrad: project every gradient onto the cone of directions that conflict with no task."""
 
+from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
@@ -32,7 +33,7 @@ class UPGrad(GramianBalancer):
                 f"upgrad needs torchjd and its solver ({error}); install them: pip install 'trunkline[torchjd]'"
             ) from error
 
-    def weigh(self, gramian: Tensor) -> Tensor:
+    def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:
         """Weights `[A]` of the mean projection."""
         weights: Tensor = self.weighting(gramian)
         return weights
