@@ -136,6 +136,8 @@ def test_a_misspelt_key_is_answered_with_the_right_one(path):
         ("optimizer.schedule", "cosine", "optimizer.schedule: kind 'cosine' is unknown"),
         ("network.norm", "bach", "network.norm: 'bach' is not one of none, batch, layer; did you mean 'batch'?"),
         ("data.split.by", "tme", "data.split.by: 'tme' is not one of time, group, random; did you mean 'time'?"),
+        ("network.sharing.kind", [], "network.sharing.kind: [] is not one of shared_bottom"),
+        ("training.device", {}, "training.device: {} is not one of auto, cpu, cuda, mps"),
         ("training.amp", "fp8", "training.amp: 'fp8' is not one of none, bf16, fp16"),
     ],
 )
@@ -163,7 +165,7 @@ def test_a_misspelt_choice_is_answered_with_the_right_one(path, value, words):
         ("data.train", 3),
         ("features.user.dim", 0),
         ("tasks.click.label", 3),
-        ("tasks.topic.reads", "click"),
+        ("tasks.topic.reads", 3),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_place(path, value):
@@ -194,6 +196,11 @@ def test_tasks_are_needed():
     assert "tasks" in problems({"tasks": {}})[0]
     assert "no feature" in problems({"tasks": TASKS, "features": {}})[0]
     assert "tasks.click: kind is missing" in problems({"tasks": {"click": {}}})[0]
+
+
+def test_one_read_task_needs_no_list():
+    one, several = (Config.make(FULL, overrides={"tasks.topic.reads": reads}) for reads in ("click", ["click"]))
+    assert one == several
 
 
 def test_weights_and_features_fit_the_tasks():

@@ -40,7 +40,7 @@ def in_users_words(error: ValidationError, model: type[BaseModel], name: str) ->
         elif kind == "value_error":
             message = str(found["ctx"]["error"]) if "ctx" in found else found["msg"]
             sentences += [f"{where}: {line}" if where else line for line in message.splitlines()]
-        elif kind == "literal_error" and isinstance(value, (dict, list)):
+        elif kind == "literal_error" and isinstance(value, (dict, list)) and "[" in str(found["loc"][-1]):
             continue  # the other branch of a union says what is wrong inside
         elif kind == "literal_error":
             expected = [tag.strip("' ") for tag in found["ctx"]["expected"].replace(" or ", ",").split(",")]

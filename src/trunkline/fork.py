@@ -1,12 +1,13 @@
 """The fork: where the trunk splits into the tasks' branches, and their gradients are balanced on the way back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from trunkline.balance.base import GramianBalancer
+from trunkline.balance.base import GramianBalancer, JacobianBalancer
 from trunkline.errors import UserError
 
 
@@ -19,11 +20,15 @@ class Fork(nn.Module):
     optimiser or the loop. A task whose δ is missing or exactly zero is inactive and takes no part.
 
     The Gramian of δ stands for the Gramian of the gradients over the trunk's parameters: an approximation (the chain
-    rule's last factor is left out) at the cost of one T×T product.
+    rule's last factor is left out) at the cost of one T×T product. `Exact` has the other.
+
+    Under `torch.compile` the fork is a graph break: what comes before and after it is compiled.
 
     Args:
         tasks: T, the number of branches.
-        balancer: weighs the gradients; None splits without weighing.
+        balancer: weighs or combines the gradients; None splits without weighing.
+        update_every: backward passes from one set of weights to the next; between them the last weights serve, and
+            neither Gramian nor solver is paid for. For Gramian balancers.
         process_group: processes whose batches form one batch: the Gramian is summed over them, so all of them take
             the same weights. Give the fork a group of its own.
 
@@ -32,10 +37,14 @@ class Fork(nn.Module):
         - Output: T tensors of the input's shape.
 
     Attributes:
-        weights: `[T]`, the last backward's weights; 0 for an inactive task, 1 before the first backward.
+        weights: `[T]`, the last backward's weights; 0 for an inactive task, 1 before the first backward and under a
+            Jacobian balancer.
+        gramian: `[T, T]` of the gradients in the last backward that measured it; zeros before.
+        measure: form the Gramian in every backward, without a balancer and between two updates too.
 
     Raises:
-        UserError: fewer than one branch.
+        UserError: fewer than one branch; `update_every` below 1, or above 1 without a Gramian balancer; a balancer
+            that keeps state per parameter; a process group with a Jacobian balancer that mixes coordinates.
 
     Example:
         >>> fork = Fork(2, PCGrad())
@@ -43,53 +52,101 @@ class Fork(nn.Module):
     """
 
     weights: Tensor
+    gramian: Tensor
+    backwards: Tensor
 
     def __init__(
         self,
         tasks: int,
-        balancer: GramianBalancer | None = None,
+        balancer: GramianBalancer | JacobianBalancer | None = None,
         *,
+        update_every: int = 1,
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         if tasks < 1:
             raise UserError(f"a fork needs at least one branch, not {tasks}")
+        if update_every < 1 or (update_every > 1 and not isinstance(balancer, GramianBalancer)):
+            raise UserError(f"update_every {update_every}: at least 1, and above 1 only with a Gramian balancer")
+        if isinstance(balancer, JacobianBalancer) and process_group is not None and not balancer.elementwise:
+            raise UserError(
+                f"{type(balancer).__name__} mixes coordinates that lie on several processes; under a process group "
+                "take a Gramian balancer"
+            )
         self.tasks = tasks
         self.balancer = balancer
+        self.update_every = update_every
         self.process_group = process_group
-        self.register_buffer("weights", torch.ones(tasks), persistent=False)
+        self.measure = False
+        self.register_buffer("weights", torch.ones(tasks))
+        self.register_buffer("gramian", torch.zeros(tasks, tasks), persistent=False)
+        self.register_buffer("backwards", torch.zeros((), dtype=torch.int64))
 
     def forward(self, shared: Tensor) -> tuple[Tensor, ...]:
         """T copies of `shared`."""
-        if self.balancer is None or not (torch.is_grad_enabled() and shared.requires_grad):
+        return tuple(copy for (copy,) in self.split(shared))
+
+    def split(self, *shared: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        """T copies of K tensors, which balance as one cut: `copies[t][k]`.
+
+        Raises:
+            UserError: the balancer keeps state per parameter, which rows of a batch cannot carry.
+        """
+        if isinstance(self.balancer, JacobianBalancer) and not self.balancer.at_fork:
+            raise UserError(
+                f"{type(self.balancer).__name__} keeps state for each shared parameter, which a batch's rows at the "
+                "fork cannot carry; use it at the parameters (at: parameters)"
+            )
+        idle = self.balancer is None and not self.measure
+        if idle or not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in shared)):
             return (shared,) * self.tasks
-        copies: tuple[Tensor, ...] = _Split.apply(shared, self)  # type: ignore[no-untyped-call]  # torch's own
-        return copies
+        copies = _split(self, shared)
+        k = len(shared)
+        return tuple(copies[t * k : (t + 1) * k] for t in range(self.tasks))
 
     @torch.no_grad()
-    def merge(self, cotangents: tuple[Tensor | None, ...]) -> Tensor | None:
-        """Σ w_t·δ_t from the T branches' gradients (None where a branch has none); updates `weights`."""
-        assert self.balancer is not None
-        present = [i for i, cotangent in enumerate(cotangents) if cotangent is not None]
-        like = next((c for c in cotangents if c is not None), None)
-        wide = torch.float64 if like is not None and like.dtype == torch.float64 else torch.float32
-        device = self.weights.device if like is None else like.device
-        gramian = torch.zeros(self.tasks, self.tasks, dtype=wide, device=device)
-        rows = torch.empty(0)
-        if like is not None:
-            rows = torch.stack([c.flatten() for c in cotangents if c is not None]).to(wide)
-            gramian[_grid(present)] = rows @ rows.T
+    def merge(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+        """K merged gradients from the T branches' (each K tensors, None where a branch has none)."""
+        k = len(cotangents[0])
+        like = [next((c[i] for c in cotangents if c[i] is not None), None) for i in range(k)]
+        rows: list[Tensor | None] = [_row(branch, like) for branch in cotangents]
+        merged = self.combine(rows)
+        if merged is None:
+            return [None] * k
+        pieces = torch.split(merged, [0 if piece is None else piece.numel() for piece in like])
+        return [
+            None if shape is None else piece.view(shape.shape).to(shape.dtype)
+            for piece, shape in zip(pieces, like, strict=True)
+        ]
+
+    @torch.no_grad()
+    def combine(self, rows: Sequence[Tensor | None]) -> Tensor | None:
+        """One gradient `[M]` from T gradients `[M]`, None where a task has none; updates `weights` and `gramian`."""
+        present = [t for t, row in enumerate(rows) if row is not None]
+        matrix = torch.stack([row for row in rows if row is not None]) if present else torch.zeros(0, 0)
+        weights = self.weights
+        due = int(self.backwards) % self.update_every == 0
+        self.backwards += 1
+        if due or self.measure:
+            gramian = self._measure(matrix, present)
+            self.gramian = gramian.to(self.gramian)
+            if isinstance(self.balancer, JacobianBalancer):
+                return self._combine_jacobian(matrix, present, gramian)
+            if due:
+                weights = self._weigh(gramian.cpu())
+                self.weights = weights.to(self.weights)
+        return weights[present].to(matrix) @ matrix if present else None
+
+    def _measure(self, matrix: Tensor, present: list[int]) -> Tensor:
+        gramian = torch.zeros(self.tasks, self.tasks, dtype=matrix.dtype, device=matrix.device)
+        if present:
+            gramian[_grid(present)] = matrix @ matrix.T
         if self.process_group is not None:
             dist.all_reduce(gramian, group=self.process_group)
-        weights = self._weigh(gramian.cpu()).to(gramian)
-        self.weights.copy_(weights)
-        if like is None:
-            return None
-        return (weights[present] @ rows).view_as(like).to(like.dtype)
+        return gramian
 
     def _weigh(self, gramian: Tensor) -> Tensor:
-        assert self.balancer is not None
-        if not gramian.isfinite().all():
+        if self.balancer is None or not gramian.isfinite().all():
             # An overflow of scaled half-precision gradients, or a broken loss: the scaler or the loop deals with it.
             return torch.ones(self.tasks)
         weights = torch.zeros_like(gramian[0])
@@ -98,20 +155,50 @@ class Fork(nn.Module):
             weights[active] = self.balancer(gramian[_grid(active)], active)
         return weights
 
+    def _combine_jacobian(self, matrix: Tensor, present: list[int], gramian: Tensor) -> Tensor | None:
+        assert isinstance(self.balancer, JacobianBalancer)
+        if not present:
+            return None
+        norms = gramian.diagonal()
+        active = [t for t in present if norms[t] > 0]
+        if not active or not gramian.isfinite().all():
+            return matrix.sum(0)
+        combined: Tensor = self.balancer(matrix[[present.index(t) for t in active]], active)
+        return combined
+
+
+def _row(branch: Sequence[Tensor | None], like: Sequence[Tensor | None]) -> Tensor | None:
+    if all(cotangent is None for cotangent in branch):
+        return None
+    parts = [
+        torch.zeros_like(shape).flatten() if cotangent is None else cotangent.flatten()
+        for cotangent, shape in zip(branch, like, strict=True)
+        if shape is not None
+    ]
+    row = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return row if row.dtype == torch.float64 else row.float()
+
 
 def _grid(indices: list[int]) -> tuple[Tensor, Tensor]:
     positions = torch.tensor(indices)
     return positions[:, None], positions[None, :]
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
+def _split(fork: Fork, shared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    copies: tuple[Tensor, ...] = _Split.apply(fork, *shared)  # type: ignore[no-untyped-call]  # torch's own
+    return copies
+
+
 class _Split(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, shared: Tensor, fork: Fork) -> tuple[Tensor, ...]:
-        ctx.fork = fork
+    def forward(ctx: Any, fork: Fork, *shared: Tensor) -> tuple[Tensor, ...]:
+        ctx.fork, ctx.k = fork, len(shared)
         ctx.set_materialize_grads(False)
-        return tuple(shared.view_as(shared) for _ in range(fork.tasks))
+        return tuple(tensor.view_as(tensor) for _ in range(fork.tasks) for tensor in shared)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, None]:
-        return ctx.fork.merge(cotangents), None
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        branches = [cotangents[t * ctx.k : (t + 1) * ctx.k] for t in range(ctx.fork.tasks)]
+        return (None, *ctx.fork.merge(branches))

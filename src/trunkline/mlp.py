@@ -1,13 +1,25 @@
 """A multilayer perceptron, as trunks and towers use it."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, final, get_args
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trunkline.errors import UserError
 
 Norm = Literal["none", "batch", "layer"]
+
+
+@final
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that takes a batch of one row as in evaluation, since one row has no spread."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, features]` -> `[N, features]`."""
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
 
 
 class MLP(nn.Module):
@@ -40,7 +52,7 @@ class MLP(nn.Module):
         for following in hidden:
             layers.append(nn.Linear(width, following))
             if norm == "batch":
-                layers.append(nn.BatchNorm1d(following))
+                layers.append(BatchNorm(following))
             elif norm == "layer":
                 layers.append(nn.LayerNorm(following))
             layers.append(nn.ReLU())

@@ -53,7 +53,7 @@ class Network(nn.Module):
 
     def forward(self, ids: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         """ids `[N, C]`, numbers `[N, M]` -> `{task: [N, outputs]}`."""
-        raws: dict[str, Tensor] = self.towers(self.sharing(self.embedding(ids, numbers), self.fork))
+        raws: dict[str, Tensor] = self.towers(self.sharing(self.embedding(ids, numbers), self.fork.split))
         return raws
 
     def losses(

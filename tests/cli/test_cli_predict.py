@@ -175,12 +175,22 @@ def test_what_predict_refuses(run, table, trunkline, tmp_path):
     assert len(pl.read_parquet("there.parquet")) == 90
 
 
-def test_an_interrupted_prediction_leaves_no_file(run, table, trunkline, tmp_path, monkeypatch):
-    table.write_csv("rows.csv")
-    monkeypatch.setattr(Model, "estimate", lambda self, frame: exec("raise KeyboardInterrupt"))
-    status, out, _ = trunkline("predict", run, "rows.csv", "-o", "out.parquet")
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_an_interrupted_prediction_leaves_no_file(run, long_table, trunkline, tmp_path, monkeypatch, calls):
+    monkeypatch.chdir(tmp_path)
+    long_table.write_parquet("rows.parquet")
+    seen, estimate = [], Model.estimate
+
+    def interrupted(model, frame):
+        seen.append(len(frame))
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+        return estimate(model, frame)
+
+    monkeypatch.setattr(Model, "estimate", interrupted)
+    status, out, _ = trunkline("predict", run, "rows.parquet", "-o", "out.parquet")
     assert (status, out) == (130, "")
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
 def test_evaluate_needs_labels(run, table, trunkline, tmp_path):

@@ -40,7 +40,7 @@ def features(n: int) -> Tensor:
 @each_size
 def test_every_task_gets_a_tensor_of_the_width_announced(build, tasks, n):
     sharing = made(build, tasks)
-    branches = sharing(features(n), Fork(tasks, Equal()))
+    branches = sharing(features(n), Fork(tasks, Equal()).split)
     assert len(branches) == tasks
     assert all(branch.shape == (n, sharing.out_features) for branch in branches)
     assert all(branch.isfinite().all() for branch in branches)
@@ -53,7 +53,7 @@ def test_every_parameter_has_one_owner_and_is_reached_by_a_gradient(build, tasks
     owners = Subnets([sharing], sharing.owners())  # refuses what is not a partition
     assert set(owners) <= {"shared"} | {name for name in owners if name.startswith("gate.")}
     features_in = features(64).requires_grad_()
-    sum(branch.square().sum() for branch in sharing(features_in, Fork(tasks, Equal()))).backward()
+    sum(branch.square().sum() for branch in sharing(features_in, Fork(tasks, Equal()).split)).backward()
     for name, parameters in owners.items():
         for parameter in parameters:
             assert parameter.grad is not None, name
@@ -64,9 +64,9 @@ def test_every_parameter_has_one_owner_and_is_reached_by_a_gradient(build, tasks
 @each_architecture
 def test_each_row_stands_for_itself(build):
     sharing, x = made(build, 3), features(6)
-    whole = sharing(x, Fork(3, Equal()))
+    whole = sharing(x, Fork(3, Equal()).split)
     for i in range(6):
-        for branch, row in zip(whole, sharing(x[i : i + 1], Fork(3, Equal())), strict=True):
+        for branch, row in zip(whole, sharing(x[i : i + 1], Fork(3, Equal()).split), strict=True):
             torch.testing.assert_close(branch[i : i + 1], row)
 
 
@@ -75,7 +75,7 @@ def test_one_tasks_loss_alone_trains_what_is_shared(build):
     sharing = made(build, 3)
     for task in range(3):
         sharing.zero_grad()
-        sharing(features(32), Fork(3, Equal()))[task].square().sum().backward()
+        sharing(features(32), Fork(3, Equal()).split)[task].square().sum().backward()
         assert any(parameter.grad.abs().sum() > 0 for parameter in sharing.owners()["shared"])
 
 
@@ -90,7 +90,7 @@ def test_the_fork_hands_the_balancers_weights_to_everything_shared(build):
     gradients = []
     for balancer in (Equal(), Twice(rescale=False)):
         sharing = made(build, 3)
-        sum(branch.square().sum() for branch in sharing(features(8), Fork(3, balancer))).backward()
+        sum(branch.square().sum() for branch in sharing(features(8), Fork(3, balancer).split)).backward()
         gradients.append([parameter.grad for parameter in sharing.owners()["shared"]])
     torch.testing.assert_close(gradients[1], [2 * gradient for gradient in gradients[0]])
 
@@ -102,7 +102,7 @@ def test_permuting_the_tasks_permutes_the_branches(name):
     gradients, outputs = [], []
     for at in ([0, 1, 2], order):
         sharing.zero_grad()
-        branches = sharing(features(8), Fork(3, Equal()))
+        branches = sharing(features(8), Fork(3, Equal()).split)
         sum(scale * branch.square().sum() for scale, branch in zip(scales[at], branches, strict=True)).backward()
         outputs.append([branch.detach() for branch in branches])
         gradients.append([parameter.grad for parameter in sharing.parameters()])
@@ -117,7 +117,7 @@ def test_the_state_makes_a_copy(build):
         torch.manual_seed(7)
         other = build(2).eval()
     other.load_state_dict(one.state_dict())
-    for a, b in zip(one(features(4), Fork(2)), other(features(4), Fork(2)), strict=True):
+    for a, b in zip(one(features(4), Fork(2).split), other(features(4), Fork(2).split), strict=True):
         assert torch.equal(a, b)
 
 

@@ -368,6 +368,12 @@ def test_a_loss_that_is_no_number_stops_the_training(settings, parts, tmp_path, 
     assert not (run / "metrics.json").exists()
 
 
+def test_a_loss_that_is_no_number_is_found_where_nothing_is_logged_or_validated(settings, parts):
+    overrides = {"training.log_every": 1000, "training.epochs": 1, "training.batch_size": 200}
+    with pytest.raises(UserError, match=r"the loss of .*click.* was not a number at step 1; lower"):
+        fit({**settings, **EXPLOSION}, train=parts["train"], overrides=overrides)
+
+
 def test_the_last_good_checkpoint_survives_a_loss_that_is_no_number(settings, parts, tmp_path):
     run, lines = tmp_path / "run", []
 

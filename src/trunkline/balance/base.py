@@ -139,9 +139,13 @@ class JacobianBalancer(nn.Module, ABC):
 
     Attributes:
         at_fork: whether rows of cotangents will do; False where the state is per parameter.
+        elementwise: whether each coordinate is combined by itself, so that rows may lie on several processes.
+        weights: `[T]`, of a method that is not `at_fork`: what each task counted in its last combination.
     """
 
     at_fork: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = False
+    weights: Tensor
 
     @torch.no_grad()
     def forward(self, jacobian: Tensor, active: Sequence[int] | None = None) -> Tensor:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-Split = Callable[[Tensor], tuple[Tensor, ...]]
-"""A fork: one tensor in, one copy for each task out."""
+Split = Callable[..., tuple[tuple[Tensor, ...], ...]]
+"""A fork's `split`: K tensors in; for each task a copy of all of them out."""
 
 
 class Sharing(nn.Module, ABC):
-    """From the features to what each task's tower reads, with the fork between the shared and the owned part."""
+    """From the features to what each task's tower reads, in two halves with the fork between them."""
 
     in_features: int
     """Width of the features it reads."""
@@ -18,9 +18,17 @@ class Sharing(nn.Module, ABC):
     """Width of what each tower reads."""
 
     @abstractmethod
-    def forward(self, x: Tensor, fork: Split) -> tuple[Tensor, ...]:
-        """`[N, d_in]` -> T tensors `[N, out_features]`; everything shared lies before `fork`."""
+    def cut(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The shared half: features `[N, in_features]` to the K tensors at which the trunk forks."""
+
+    @abstractmethod
+    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+        """The tasks' own half: each task's copies of the K tensors to T tensors `[N, out_features]`."""
 
     @abstractmethod
     def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """All parameters by subnet: `shared`, and `gate.<task>` for what a task owns."""
+
+    def forward(self, x: Tensor, split: Split) -> tuple[Tensor, ...]:
+        """Both halves: `[N, in_features]` to T tensors `[N, out_features]`."""
+        return self.own(split(*self.cut(x)))

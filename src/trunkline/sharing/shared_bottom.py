@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 
 from trunkline.mlp import MLP, Norm
-from trunkline.sharing.base import Sharing, Split
+from trunkline.sharing.base import Sharing
 
 
 @final
@@ -30,9 +30,13 @@ class SharedBottom(Sharing):
         self.in_features = in_features
         self.out_features = self.trunk.out_features
 
-    def forward(self, x: Tensor, fork: Split) -> tuple[Tensor, ...]:
-        """`[N, in_features]` -> T tensors `[N, out_features]`."""
-        return fork(self.trunk(x))
+    def cut(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The trunk's output `[N, out_features]`."""
+        return (self.trunk(x),)
+
+    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+        """Each task's copy as it is."""
+        return tuple(copy for (copy,) in copies)
 
     def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Everything is shared."""

@@ -14,6 +14,8 @@ from trunkline.tables.rows import refuse_where
 from trunkline.tables.schema import Feature
 
 MILLIS_A_DAY = 86_400_000
+FAR = 1e6
+"""Standard deviations beyond which a numeric value is cut: float32 arithmetic would not survive it."""
 
 
 class NumberColumn(Protocol):
@@ -121,7 +123,7 @@ class NumericColumn:
 
     def encode(self, series: pl.Series) -> np.ndarray:
         """`[N, width]` float32."""
-        values = (_as_floats(series, log=self.log) - self.mean) / self.std
+        values = np.clip((_as_floats(series, log=self.log) - self.mean) / self.std, -FAR, FAR)
         return _with_indicator(values[:, None], self.indicator)
 
 
@@ -250,6 +252,8 @@ def _as_floats(series: pl.Series, *, log: bool) -> np.ndarray:
     if isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)):
         text = series.cast(pl.String)
         numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
+        truths = text.str.strip_chars().str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None)
+        numbers = numbers.zip_with(numbers.is_not_null(), truths.cast(pl.Float64))
         refuse_where(text, numbers.is_null() & text.is_not_null(), rule)
         series = numbers
     elif not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):

@@ -50,7 +50,7 @@ def scan(
         except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
             problems.add(f"{path} cannot be read: {_first_line(error)}")
     problems.raise_if_any()
-    frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical")
+    frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
     return frame.with_row_index(ROW, offset=1)
 
 
@@ -101,7 +101,8 @@ def _scan_one(path: Path, null_values: list[str], types: Mapping[str, pl.DataTyp
             plain,
             glob=False,
             separator=separator,
-            null_values=null_values or None,
+            # an empty field in quotes, as many exporters write it, is missing like any other empty field
+            null_values=["", *null_values],
             try_parse_dates=True,
             infer_schema_length=None,
             schema_overrides={name: dtype for name, dtype in types.items() if name in header},

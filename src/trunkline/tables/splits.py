@@ -59,6 +59,7 @@ def cut(frame: pl.DataFrame, split: Split) -> tuple[dict[str, pl.DataFrame], dic
         starts: dict[str, Any] = {}
     else:
         key = frame[split.column or ""]
+        key = key.fill_nan(None) if key.dtype.is_float() else key
         if key.null_count():
             row = key.is_null().arg_true()[0] + 1
             raise UserError(f"split by {split.by}: column {split.column!r} is null in row {row}")

@@ -1,6 +1,5 @@
 """From a config to a trained model in a run folder."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.tables import Batches, Encoder, Labels
+from trunkline.tables import Batches
 from trunkline.tasks import Regression
 from trunkline.training.build import (
     build_features,
@@ -24,6 +23,7 @@ from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
 from trunkline.training.data import Data, prepare
 from trunkline.training.evaluate import evaluate
 from trunkline.training.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
+from trunkline.training.fitted import read_fitted, write_fitted
 from trunkline.training.frames import as_polars
 from trunkline.training.history import History
 from trunkline.training.loop import Line, Loop
@@ -83,22 +83,17 @@ def fit(
     run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     if resume:
         _check_same(run, config)
-        learned = json.loads(run.encoder.read_text(encoding="utf-8"))
-        fitted = (
-            Encoder.from_json(json.dumps(learned["columns"])),
-            Labels.from_json(tasks, learned["labels"]),
-        )
+        fitted = read_fitted(run.encoder, tasks)
         data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
     else:
         if run.holds_a_run() and not overwrite:
             run.start()
         data = prepare(config, tasks, build_features(config), frames)
         check_subnets(config, data.labels.tasks, widths=data.encoder.widths, numbers=data.encoder.numbers)
-        learned = {"columns": json.loads(data.encoder.to_json()), "labels": data.labels.to_json()}
         run.start(overwrite=overwrite)
         config = _resolved(config, data)
         write_text(run.config, config.to_yaml())
-        write_text(run.encoder, json.dumps(learned, ensure_ascii=False, allow_nan=False))
+        write_fitted(run.encoder, data.encoder, data.labels)
     with isolated_random(config.training.seed):
         return _train(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
 
@@ -202,6 +197,13 @@ def _resolved(config: Config, data: Data) -> Config:
     return Config.make(raw)
 
 
+def _rows_of(config: Config) -> dict[str, Any]:
+    """What decides which rows train; files may have moved."""
+    raw = config.data.model_dump(exclude={"train", "valid", "test", "ignore"})
+    (raw.get("split") or {}).pop("result", None)
+    return raw
+
+
 def _check_same(run: RunFolder, config: Config) -> None:
     """A run goes on with the config it began with; only its end may move."""
     if not run.checkpoint.exists() or not run.config.exists():
@@ -215,6 +217,8 @@ def _check_same(run: RunFolder, config: Config) -> None:
     before_training = began.training.model_dump(exclude={"epochs", "patience", "log_every"})
     if before_training != config.training.model_dump(exclude={"epochs", "patience", "log_every"}):
         changed.append("training")
+    if _rows_of(began) != _rows_of(config):
+        changed.append("data")
     if changed:
         raise UserError(
             f"{run.path} was begun with another config: {', '.join(changed)} differ; resume with {run.config}, "

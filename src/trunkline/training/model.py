@@ -17,6 +17,7 @@ from trunkline.tasks import Binary, Multiclass
 from trunkline.training.build import build_network, build_tasks, pick_device
 from trunkline.training.evaluate import evaluate, raw_outputs
 from trunkline.training.files import RunFolder, load_into, read_tensors
+from trunkline.training.fitted import read_fitted
 from trunkline.training.frames import as_polars, is_pandas
 from trunkline.training.history import read_history
 from trunkline.training.metrics import Scores
@@ -76,12 +77,7 @@ class Model:
         if not run.model.exists():
             raise UserError(f"{path} has no trained model yet; finish its first epoch: trunkline train --resume")
         config = Config.make(run.config)
-        try:
-            learned = json.loads(run.encoder.read_text(encoding="utf-8"))
-            encoder = Encoder.from_json(json.dumps(learned["columns"]))
-            labels = Labels.from_json(build_tasks(config), learned["labels"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{run.encoder} cannot be read: {error}") from None
+        encoder, labels = read_fitted(run.encoder, build_tasks(config))
         tensors, facts = read_tensors(run.model)
         network = build_network(config, labels.tasks, rows=encoder.rows, widths=encoder.widths, numbers=encoder.numbers)
         load_into(network, tensors, name=str(run.model))

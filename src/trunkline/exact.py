@@ -1,0 +1,148 @@
+"""The exact Gramian: the tasks' gradients over the shared parameters themselves, embedding rows included."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from trunkline.balance.base import JacobianBalancer
+from trunkline.errors import UserError
+from trunkline.fork import Fork
+
+Run = Callable[..., tuple[Tensor, ...]]
+
+
+def fork_exactly(
+    fork: Fork, run: Run, leaves: Sequence[Tensor], parameters: Sequence[nn.Parameter]
+) -> tuple[tuple[Tensor, ...], ...]:
+    """Run a trunk and fork its output, balanced by the gradients over its parameters, as the papers define it.
+
+    Backward takes one backward pass through the trunk for each active task, forms the Gramian of those gradients,
+    asks the fork's balancer for weights, and hands the weighted sum of the gradients it has kept to parameters and
+    leaves. Still one ordinary `objective.backward()`. An embedding table takes part through a leaf that holds the
+    batch's unique rows `[U, d]`: exact, at a cost that does not grow with the table.
+
+    Args:
+        fork: holds the balancer, the weights and the Gramian.
+        run: the trunk: from the leaves to the K tensors at which it forks; it reads the parameters as they are.
+        leaves: float tensors that feed the trunk, such as gathered embedding rows.
+        parameters: the trunk's parameters; those that need no gradient are left out.
+
+    Returns:
+        `copies[t][k]`: for each task its copy of the K tensors.
+
+    Raises:
+        UserError: nothing shared needs a gradient; several processes together with leaves, whose rows differ by
+            process.
+    """
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    fed = [leaf for leaf in leaves if leaf.requires_grad]
+    if not torch.is_grad_enabled():
+        return (run(*leaves),) * fork.tasks
+    if not learning and not fed:
+        raise UserError("at: parameters has nothing to balance: no shared parameter needs a gradient")
+    if fork.process_group is not None and fed:
+        raise UserError("at: parameters over several processes cannot take embedding rows yet; use at: fork")
+    flat = _exact(fork, run, len(leaves), (*leaves, *learning))
+    k = len(flat) // fork.tasks
+    return tuple(flat[t * k : (t + 1) * k] for t in range(fork.tasks))
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
+def _exact(fork: Fork, run: Run, leaves: int, sources: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    copies: tuple[Tensor, ...] = _Exact.apply(fork, run, leaves, *sources)  # type: ignore[no-untyped-call]
+    return copies
+
+
+class _Exact(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, fork: Fork, run: Run, leaves: int, *sources: Tensor) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            inner = [leaf.detach().requires_grad_(leaf.requires_grad) for leaf in sources[:leaves]]
+            cut = run(*inner)
+        ctx.fork, ctx.cut, ctx.leaves = fork, cut, leaves
+        ctx.sources = [*inner, *sources[leaves:]]
+        ctx.set_materialize_grads(False)
+        return tuple(tensor.detach() for _ in range(fork.tasks) for tensor in cut)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        k = len(ctx.cut)
+        branches = [cotangents[t * k : (t + 1) * k] for t in range(ctx.fork.tasks)]
+        learning = [source for source in ctx.sources if source.requires_grad]
+        dense = sum(source.numel() for source in ctx.sources[ctx.leaves :] if source.requires_grad)
+        merged = _merge(ctx.fork, ctx.cut, branches, learning, dense)
+        nothing: list[Tensor | None] = [None] * len(learning)
+        gradients: Iterator[Tensor | None] = iter(merged or nothing)
+        given = [next(gradients) if source.requires_grad else None for source in ctx.sources]
+        return (None, None, None, *given)
+
+
+def _merge(
+    fork: Fork,
+    cut: Sequence[Tensor],
+    branches: Sequence[Sequence[Tensor | None]],
+    learning: Sequence[Tensor],
+    dense: int,
+) -> list[Tensor] | None:
+    gramian_due = int(fork.backwards) % fork.update_every == 0 or fork.measure
+    if not gramian_due:
+        # The last weights serve: they are applied at the cut, for one pass through the trunk instead of T.
+        fork.backwards += 1
+        weighted = []
+        for i in range(len(cut)):
+            parts = [w * c for w, c in zip(fork.weights, (b[i] for b in branches), strict=True) if c is not None]
+            weighted.append(torch.stack(parts).sum(0) if parts else None)
+        return _pull(cut, weighted, learning)
+    rows: list[Tensor | None] = []
+    for branch in branches:
+        alive = any(cotangent is not None and bool(cotangent.any()) for cotangent in branch)
+        rows.append(torch.cat([g.flatten() for g in _pull(cut, branch, learning)]) if alive else None)
+    if fork.process_group is not None:
+        rows = _averaged(rows, sum(source.numel() for source in learning), learning[0], fork.process_group)
+    merged = _combine(fork, rows, dense)
+    if merged is None:
+        return None
+    pieces = torch.split(merged, [source.numel() for source in learning])
+    return [piece.view_as(source).to(source.dtype) for piece, source in zip(pieces, learning, strict=True)]
+
+
+def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None:
+    balancer = fork.balancer
+    if not isinstance(balancer, JacobianBalancer) or balancer.at_fork:
+        group, fork.process_group = fork.process_group, None
+        try:
+            # Averaged rows are the same on every process: summing their Gramians would only scale them.
+            return fork.combine(rows)
+        finally:
+            fork.process_group = group
+    # State lies on the trunk's dense parameters, the last of each row; leaves before them take the method's weights.
+    active = [t for t, row in enumerate(rows) if row is not None]
+    if not active:
+        return None
+    matrix = torch.stack([row for row in rows if row is not None])
+    split = matrix.shape[1] - dense
+    combined = balancer(matrix[:, split:], active)
+    weights = balancer.weights[active].to(matrix)
+    fork.weights = balancer.weights.to(fork.weights).clone()
+    return torch.cat([weights @ matrix[:, :split], combined])
+
+
+def _pull(cut: Sequence[Tensor], cotangents: Sequence[Tensor | None], learning: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient of each source when the cut has these cotangents; zeros where it has none."""
+    pairs = [(t, c) for t, c in zip(cut, cotangents, strict=True) if c is not None and t.requires_grad]
+    gradients = torch.autograd.grad(
+        [t for t, _ in pairs], learning, [c for _, c in pairs], retain_graph=True, allow_unused=True
+    )
+    return [torch.zeros_like(s) if g is None else g for g, s in zip(gradients, learning, strict=True)]
+
+
+def _averaged(rows: list[Tensor | None], size: int, like: Tensor, group: dist.ProcessGroup) -> list[Tensor | None]:
+    """Each task's gradient over all processes' batches; a task is absent only where it is absent on all."""
+    matrix = torch.stack([like.new_zeros(size) if row is None else row for row in rows])
+    dist.all_reduce(matrix, group=group)
+    matrix /= dist.get_world_size(group)
+    return [row if bool(row.any()) else None for row in matrix]
