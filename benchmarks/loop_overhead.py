@@ -90,6 +90,7 @@ def our_epoch(store: Batch, batch: int, folder: Path) -> Callable[[int], None]:
             device=torch.device("cpu"),
             amp="none",
             log_every=50,
+            log_gradients=False,
             on_line=history.write,
             on_best=lambda scores: None,
             on_checkpoint=lambda: state.save(folder / "state.safetensors"),

@@ -1,7 +1,8 @@
 """The YAML, as validated models: what a user writes is checked here, all problems at once."""
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,15 +12,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_serializer,
     model_validator,
 )
 
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES, Method, find_method, options
 from trunkline.config_errors import in_users_words
-from trunkline.errors import UserError
+from trunkline.errors import UserError, did_you_mean
 from trunkline.mlp import Norm
 from trunkline.tables.schema import DIM
 
@@ -42,7 +46,9 @@ class Section(BaseModel):
     def _readable(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Kind first; a null only where it differs from the default."""
         fields = type(self).model_fields
-        values = {k: v for k, v in handler(self).items() if v is not None or fields[k].default is not None}
+        values = {
+            k: v for k, v in handler(self).items() if v is not None or k not in fields or fields[k].default is not None
+        }
         return ({"kind": values["kind"]} if "kind" in values else {}) | values
 
 
@@ -161,68 +167,77 @@ class NetworkConfig(Section):
     norm: Norm = "none"
 
 
-class SumConfig(Section):
-    """See `balance.Sum`."""
+class MethodConfig(Section):
+    """A method of `balance.methods` and its options, all written out."""
 
-    kind: Literal["sum"]
+    model_config = ConfigDict(extra="allow", frozen=True)
 
+    kind: str
 
-class FixedConfig(Section):
-    """See `balance.Fixed`; a weight for every task."""
-
-    kind: Literal["fixed"]
-    weights: dict[str, Rate]
-
-
-class UncertaintyConfig(Section):
-    """See `balance.Uncertainty`."""
-
-    kind: Literal["uncertainty"]
-    start: Literal["loss", "zero"] = "loss"
+    @property
+    def values(self) -> dict[str, Any]:
+        """The options."""
+        return dict(self.__pydantic_extra__ or {})
 
 
-class EqualConfig(Section):
-    """See `balance.Equal`."""
+def _method(table: Mapping[str, Method]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        raw = {"kind": value} if isinstance(value, str) else value
+        raw = raw.model_dump() if isinstance(raw, MethodConfig) else raw
+        if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+            raise ValueError(f"{value!r}: name a method, or give its kind and options")
+        try:
+            method = find_method(raw["kind"], table)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return {"kind": raw["kind"], **_checked_options(raw, options(method))}
 
-    kind: Literal["equal"]
-    rescale: bool = True
-
-
-class PCGradConfig(Section):
-    """See `balance.PCGrad`."""
-
-    kind: Literal["pcgrad"]
-    rescale: bool = True
-
-
-class UPGradConfig(Section):
-    """See `balance.UPGrad`."""
-
-    kind: Literal["upgrad"]
-    rescale: bool = True
+    return check
 
 
-class NoneConfig(Section):
-    """Gradients are summed as they come."""
+def _checked_options(raw: Mapping[str, Any], known: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    problems, values = [], {}
+    for name in raw:
+        if name != "kind" and name not in known:
+            hint = did_you_mean(name, known)
+            problems.append(f"unknown key {name!r} in {raw['kind']}{hint} (known: {', '.join(known) or 'none'})")
+    for name, (annotation, default) in known.items():
+        value = raw.get(name, default)
+        if value is inspect.Parameter.empty:
+            problems.append(f"{name} is missing; {raw['kind']} needs it")
+            continue
+        per_task = isinstance(value, dict) and name != "arguments"
+        try:
+            values[name] = TypeAdapter(dict[str, float] if per_task else annotation).validate_python(value)
+        except ValidationError as error:
+            problems.append(f"{name} of {raw['kind']}: {value!r}: {error.errors()[0]['msg']}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return values
 
-    kind: Literal["none"]
+
+def _without_gradients(value: Any) -> Any:
+    return None if value in ("none", {"kind": "none"}) else _method(GRADIENTS)(value) if value is not None else None
 
 
-Objective = Annotated[
-    Annotated[SumConfig | FixedConfig | UncertaintyConfig, Field(discriminator="kind")], BeforeValidator(_kind_alone)
-]
+Objective = Annotated[MethodConfig, BeforeValidator(_method(OBJECTIVES))]
 Gradients = Annotated[
-    Annotated[NoneConfig | EqualConfig | PCGradConfig | UPGradConfig, Field(discriminator="kind")],
-    BeforeValidator(_kind_alone),
+    MethodConfig | None,
+    BeforeValidator(_without_gradients),
+    PlainSerializer(lambda value: "none" if value is None else value.model_dump()),
 ]
 
 
 class BalanceConfig(Section):
     """How several losses become one update."""
 
-    objective: Objective = UncertaintyConfig(kind="uncertainty")
-    gradients: Gradients = NoneConfig(kind="none")
-    at: Literal["fork"] = "fork"
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    objective: Objective = MethodConfig(kind="uncertainty")
+    gradients: Gradients = None
+    at: Literal["fork", "parameters"] = "fork"
+    update_every: Positive = 1
+    """Steps from one set of gradient weights to the next."""
 
 
 class ConstantConfig(Section):
@@ -278,6 +293,8 @@ class TrainingConfig(Section):
     amp: Literal["none", "bf16", "fp16"] = "none"
     log_every: Positive = 50
     """Steps between two lines of the history."""
+    log_gradients: bool = False
+    """Whether those lines hold the norms and cosines of the tasks' gradients."""
 
 
 class Config(Section):
@@ -301,12 +318,14 @@ class Config(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = []
-        objective = self.balance.objective
-        if isinstance(objective, FixedConfig) and set(objective.weights) != set(self.tasks):
-            problems.append(
-                f"balance.objective.weights names {', '.join(objective.weights) or 'nothing'}; "
-                f"it needs each task: {', '.join(self.tasks)}"
-            )
+        for place in ("objective", "gradients"):
+            method = getattr(self.balance, place)
+            for option, value in (method.values if method else {}).items():
+                if isinstance(value, dict) and option != "arguments" and set(value) != set(self.tasks):
+                    problems.append(
+                        f"balance.{place}.{option} names {', '.join(value) or 'nothing'}; "
+                        f"it needs each task: {', '.join(self.tasks)}"
+                    )
         if isinstance(self.features, dict):
             for name, task in self.tasks.items():
                 if (task.label or name) in self.features:

@@ -1,5 +1,6 @@
 """What the validator found, said in the user's words."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
 
@@ -39,7 +40,9 @@ def in_users_words(error: ValidationError, model: type[BaseModel], name: str) ->
             sentences.append(f"{where}: kind is missing")
         elif kind == "value_error":
             message = str(found["ctx"]["error"]) if "ctx" in found else found["msg"]
-            sentences += [f"{where}: {line}" if where else line for line in message.splitlines()]
+            # a line that is indented belongs to the one before
+            lines = re.split(r"\n(?! )", message)
+            sentences += [f"{where}: {line}" if where else line for line in lines]
         elif kind == "literal_error" and isinstance(value, (dict, list)) and "[" in str(found["loc"][-1]):
             continue  # the other branch of a union says what is wrong inside
         elif kind == "literal_error":

@@ -124,6 +124,9 @@ def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None
     if not active:
         return None
     matrix = torch.stack([row for row in rows if row is not None])
+    positions = torch.tensor(active)
+    fork.gramian.zero_()
+    fork.gramian[positions[:, None], positions[None, :]] = (matrix @ matrix.T).to(fork.gramian)
     split = matrix.shape[1] - dense
     combined = balancer(matrix[:, split:], active)
     weights = balancer.weights[active].to(matrix)

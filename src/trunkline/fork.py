@@ -92,14 +92,14 @@ class Fork(nn.Module):
         Raises:
             UserError: the balancer keeps state per parameter, which rows of a batch cannot carry.
         """
+        idle = self.balancer is None and not self.measure
+        if idle or not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in shared)):
+            return (shared,) * self.tasks
         if isinstance(self.balancer, JacobianBalancer) and not self.balancer.at_fork:
             raise UserError(
                 f"{type(self.balancer).__name__} keeps state for each shared parameter, which a batch's rows at the "
                 "fork cannot carry; use it at the parameters (at: parameters)"
             )
-        idle = self.balancer is None and not self.measure
-        if idle or not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in shared)):
-            return (shared,) * self.tasks
         copies = _split(self, shared)
         k = len(shared)
         return tuple(copies[t * k : (t + 1) * k] for t in range(self.tasks))

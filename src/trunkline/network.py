@@ -1,16 +1,21 @@
 """The network: inputs -> embedding -> sharing -> fork -> towers."""
 
 from collections.abc import Mapping
-from typing import final
+from typing import Literal, final, get_args
 
+import torch
 from torch import Tensor, nn
 
+from trunkline.balance.base import JacobianBalancer
 from trunkline.embedding import Embedding
 from trunkline.errors import Problems
+from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
 from trunkline.sharing import Sharing
 from trunkline.tasks import Task, task_losses
 from trunkline.towers import Towers
+
+At = Literal["fork", "parameters"]
 
 
 @final
@@ -22,6 +27,8 @@ class Network(nn.Module):
         sharing: from features to what each tower reads.
         fork: splits the shared representation, balancing the tasks' gradients on the way back.
         towers: from what it reads to each task's raw outputs.
+        at: where gradients are balanced: at the `"fork"`, or over the shared `"parameters"` themselves (see
+            `fork_exactly`), embedding tables included.
 
     Shape:
         - ids: `[N, C]` integers; numbers: `[N, M]` float.
@@ -31,7 +38,7 @@ class Network(nn.Module):
         UserError: parts whose widths or numbers of tasks do not fit together.
     """
 
-    def __init__(self, embedding: Embedding, sharing: Sharing, fork: Fork, towers: Towers) -> None:
+    def __init__(self, embedding: Embedding, sharing: Sharing, fork: Fork, towers: Towers, *, at: At = "fork") -> None:
         super().__init__()
         problems = Problems()
         if fork.tasks != len(towers.tasks):
@@ -40,7 +47,20 @@ class Network(nn.Module):
             problems.add(f"the embedding is {embedding.out_features} wide, the sharing reads {sharing.in_features}")
         if sharing.out_features != towers.in_features:
             problems.add(f"the sharing is {sharing.out_features} wide, the towers read {towers.in_features}")
+        balancer = fork.balancer
+        if at not in get_args(At):
+            problems.add(f"at {at!r}: it is one of {', '.join(get_args(At))}")
+        if at == "parameters" and balancer is None:
+            problems.add("at: parameters needs a method that balances gradients")
+        if at == "fork" and isinstance(balancer, JacobianBalancer) and not balancer.at_fork:
+            problems.add(
+                f"{type(balancer).__name__} keeps state for each shared parameter, which a batch's rows at the fork "
+                "cannot carry; use it at: parameters"
+            )
+        if at == "parameters" and not (sharing.owners().get("shared") or len(embedding.tables)):
+            problems.add("at: parameters has nothing to balance: the tasks share no parameter")
         problems.raise_if_any()
+        self.at = at
         self.embedding = embedding
         self.sharing = sharing
         self.fork = fork
@@ -53,7 +73,17 @@ class Network(nn.Module):
 
     def forward(self, ids: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         """ids `[N, C]`, numbers `[N, M]` -> `{task: [N, outputs]}`."""
-        raws: dict[str, Tensor] = self.towers(self.sharing(self.embedding(ids, numbers), self.fork.split))
+        if self.at == "fork" or not torch.is_grad_enabled():
+            branches = self.sharing(self.embedding(ids, numbers), self.fork.split)
+        else:
+            rows, places = self.embedding.gather(ids)
+
+            def trunk(*rows: Tensor) -> tuple[Tensor, ...]:
+                return self.sharing.cut(self.embedding.place(rows, places, numbers))
+
+            copies = fork_exactly(self.fork, trunk, rows, self.sharing.owners().get("shared", ()))
+            branches = self.sharing.own(copies)
+        raws: dict[str, Tensor] = self.towers(branches)
         return raws
 
     def losses(

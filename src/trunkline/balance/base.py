@@ -51,12 +51,17 @@ class ObjectiveBalancer(nn.Module, ABC):
 
     def effective_weights(self, losses: Tensor, active: Tensor | None = None) -> Tensor:
         """∂objective/∂losses `[T]`: how much each loss counts at this moment; changes nothing in the balancer."""
+        return self.peek(losses, active)[1]
+
+    def peek(self, losses: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The objective `[]` and its effective weights `[T]`, without a change in the balancer."""
         training = self.training
         self.eval()
         try:
             with torch.enable_grad():
                 leaf = losses.detach().clone().requires_grad_()
-                return torch.autograd.grad(self(leaf, active), leaf)[0]
+                objective = self(leaf, active)
+                return objective.detach(), torch.autograd.grad(objective, leaf)[0]
         finally:
             self.train(training)
 

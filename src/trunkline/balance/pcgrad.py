@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trunkline.balance.base import GramianBalancer
+from trunkline.balance.orders import random_orders
 
 
 @final
@@ -32,22 +33,21 @@ class PCGrad(GramianBalancer):
 
     def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:
         """Weights `[A]`, each at least 1, such that Σ w_t·g_t is the sum of the projected gradients."""
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + int(self.draws)) % 2**63)
+        orders = random_orders(len(gramian), seed=self.seed, draw=int(self.draws))
         self.draws += 1
-        return self.project(gramian, [torch.randperm(len(gramian), generator=generator) for _ in gramian])
+        return torch.tensor(self.project(gramian.tolist(), orders), dtype=gramian.dtype)
 
     @staticmethod
-    def project(gramian: Tensor, orders: list[Tensor]) -> Tensor:
+    def project(products: list[list[float]], orders: list[list[int]]) -> list[float]:
         """Weights `[A]` when gradient i meets the others in the order `orders[i]` `[A]`."""
-        products = gramian.tolist()
         total = [0.0] * len(products)
         for i, order in enumerate(orders):
             weights = [0.0] * len(products)
             weights[i] = 1.0
-            for j in order.tolist():
+            for j in order:
                 if j != i:
                     inner = sum(w * g for w, g in zip(weights, products[j], strict=True))
                     if inner < 0.0 < products[j][j]:  # a tiny gradient's square may underflow to 0
                         weights[j] -= inner / products[j][j]
             total = [t + w for t, w in zip(total, weights, strict=True)]
-        return torch.tensor(total, dtype=gramian.dtype)
+        return total

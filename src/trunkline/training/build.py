@@ -1,38 +1,24 @@
 """From a config to the objects of a training: the one place where names become things."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from trunkline.balance import (
-    Equal,
-    Fixed,
-    GramianBalancer,
-    ObjectiveBalancer,
-    PCGrad,
-    Sum,
-    Uncertainty,
-    UPGrad,
-)
+from trunkline.balance import ObjectiveBalancer
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES, Method, find_method, make_method
 from trunkline.config import (
     BalanceConfig,
     BinaryConfig,
     Config,
     ConstantConfig,
-    EqualConfig,
-    FixedConfig,
+    MethodConfig,
     MulticlassConfig,
-    NoneConfig,
     OptimizerConfig,
-    PCGradConfig,
     RegressionConfig,
     ScheduleConfig,
-    SumConfig,
     TrainingConfig,
-    UncertaintyConfig,
-    UPGradConfig,
     WarmupCosineConfig,
 )
 from trunkline.embedding import Embedding
@@ -82,37 +68,49 @@ def build_network(
     c = config.network
     embedding = Embedding(rows, widths, numbers)
     sharing = SharedBottom(embedding.out_features, c.sharing.hidden, dropout=c.dropout, norm=c.norm)
-    fork = Fork(len(tasks), build_gradients(config.balance))
+    shared = sharing.owners().get("shared", ())
+    fork = build_fork(config.balance, tasks, parameters=sum(parameter.numel() for parameter in shared))
     towers = Towers(tasks, sharing.out_features, c.towers.hidden, dropout=c.dropout, norm=c.norm)
-    return Network(embedding, sharing, fork, towers)
+    return Network(embedding, sharing, fork, towers, at=config.balance.at)
+
+
+def build_method(config: MethodConfig, table: Mapping[str, Method], tasks: Sequence[Task], *, parameters: int) -> Any:
+    """A balancer, given its options in the config and what the network knows."""
+    return make_method(
+        find_method(config.kind, table),
+        config.values,
+        tasks=[task.name for task in tasks],
+        exponents=[task.exponent for task in tasks],
+        parameters=parameters,
+    )
 
 
 def build_objective(config: BalanceConfig, tasks: Sequence[Task]) -> ObjectiveBalancer:
-    """What merges the losses."""
-    match config.objective:
-        case SumConfig():
-            return Sum(len(tasks))
-        case FixedConfig(weights=weights):
-            return Fixed(len(tasks), weights=[weights[task.name] for task in tasks])
-        case UncertaintyConfig(start=start):
-            return Uncertainty(len(tasks), exponents=[task.exponent for task in tasks], start=start)
-        case _:
-            assert_never(config.objective)
+    """What merges the losses.
+
+    Raises:
+        UserError: an option out of range.
+    """
+    try:
+        objective: ObjectiveBalancer = build_method(config.objective, OBJECTIVES, tasks, parameters=0)
+    except UserError as error:
+        raise UserError([f"balance.objective: {problem}" for problem in error.problems]) from None
+    return objective
 
 
-def build_gradients(config: BalanceConfig) -> GramianBalancer | None:
-    """What balances the gradients at the fork, if anything."""
-    match config.gradients:
-        case NoneConfig():
-            return None
-        case EqualConfig(rescale=rescale):
-            return Equal(rescale=rescale)
-        case PCGradConfig(rescale=rescale):
-            return PCGrad(rescale=rescale)
-        case UPGradConfig(rescale=rescale):
-            return UPGrad(rescale=rescale)
-        case _:
-            assert_never(config.gradients)
+def build_fork(config: BalanceConfig, tasks: Sequence[Task], *, parameters: int) -> Fork:
+    """What splits the trunk, with the method that balances gradients there, if there is one.
+
+    Raises:
+        UserError: an option out of range, or a method whose extra is not installed.
+    """
+    try:
+        balancer = None
+        if config.gradients is not None:
+            balancer = build_method(config.gradients, GRADIENTS, tasks, parameters=parameters)
+        return Fork(len(tasks), balancer, update_every=config.update_every)
+    except UserError as error:
+        raise UserError([f"balance.gradients: {problem}" for problem in error.problems]) from None
 
 
 def build_optimizer(config: OptimizerConfig, network: Network, objective: ObjectiveBalancer) -> Optimizer:

@@ -144,6 +144,7 @@ def _train(
         device=device,
         amp=c.amp,
         log_every=c.log_every,
+        log_gradients=c.log_gradients,
         on_line=line,
         on_best=best,
         on_checkpoint=lambda: state.save(run.checkpoint),
@@ -214,8 +215,8 @@ def _check_same(run: RunFolder, config: Config) -> None:
         before, now = getattr(began, section), getattr(config, section)
         if before != now and now != "auto":
             changed.append(section)
-    before_training = began.training.model_dump(exclude={"epochs", "patience", "log_every"})
-    if before_training != config.training.model_dump(exclude={"epochs", "patience", "log_every"}):
+    before_training = began.training.model_dump(exclude={"epochs", "patience", "log_every", "log_gradients"})
+    if before_training != config.training.model_dump(exclude={"epochs", "patience", "log_every", "log_gradients"}):
         changed.append("training")
     if _rows_of(began) != _rows_of(config):
         changed.append("data")

@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from trunkline.balance import ObjectiveBalancer, Uncertainty
+from trunkline.balance import ObjectiveBalancer, RevisedUncertainty, Uncertainty
 from trunkline.errors import UserError
 from trunkline.network import Network
 from trunkline.schedules import set_rates
@@ -21,6 +21,7 @@ from trunkline.tables import Batch, Batches
 from trunkline.training.checkpoint import Checkpoint
 from trunkline.training.evaluate import autocast, evaluate
 from trunkline.training.metrics import Scores
+from trunkline.training.rerun import Rerun
 from trunkline.training.watch import Watch
 
 Line = dict[str, Any]
@@ -43,6 +44,7 @@ class Loop:
         device: where to compute.
         amp: `none`, `bf16` or `fp16`.
         log_every: steps between two lines.
+        log_gradients: whether lines hold the norms and cosines of the tasks' gradients at the fork.
         on_line: receives a line every `log_every` steps and after every epoch.
         on_best: called when an epoch is the best so far (every epoch where there is no validation).
         on_checkpoint: called when the state is whole and sound: after every epoch and on an interrupt.
@@ -59,6 +61,7 @@ class Loop:
     device: torch.device
     amp: str
     log_every: int
+    log_gradients: bool
     on_line: Callable[[Line], None]
     on_best: Callable[[Scores | None], None]
     on_checkpoint: Callable[[], None]
@@ -104,16 +107,28 @@ class Loop:
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One optimiser step on one batch; its losses `[T]`, detached, and active `[T]`."""
-        optimizer, scaler = self.state.optimizer, self.state.scaler
-        set_rates(optimizer, step=self.state.progress.step, steps=len(self.train) * self.epochs)
+        optimizer, scaler, p = self.state.optimizer, self.state.scaler, self.state.progress
+        wants = self.objective.observes
+        logged = self.log_gradients and (p.step + 1) % self.log_every == 0
+        self.network.fork.measure = logged or "norms" in wants
+        set_rates(optimizer, step=p.step, steps=len(self.train) * self.epochs)
         optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.amp):
-            raws = self.network(batch.ids, batch.numbers)
-        losses, active = self.network.losses(raws, batch.labels, batch.weights)
+        again = Rerun(self.network) if "losses" in wants else None
+        losses, active = self.losses(batch)
         scaler.scale(self.objective(losses, active)).backward()
         scaler.step(optimizer)
+        scale = scaler.get_scale()
         scaler.update()
+        if wants:
+            norms = self.network.fork.gramian.diagonal().sqrt() / scale if "norms" in wants else None
+            self.objective.observe(active, losses=again(lambda: self.losses(batch)[0]) if again else None, norms=norms)
         return losses.detach(), active
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Losses `[T]` and active `[T]` of a batch."""
+        with autocast(self.device, self.amp):
+            raws = self.network(batch.ids, batch.numbers)
+        return self.network.losses(raws, batch.labels, batch.weights)
 
     def end_epoch(self) -> None:
         """Score the validation rows, keep the best, decide whether to go on, and save where the training stands."""
@@ -137,22 +152,35 @@ class Loop:
         """What happened lately: mean losses, their sum, the objective's weights, noise, rates and speed."""
         p, names = self.state.progress, watch.tasks
         means = watch.means()
-        weights = self.objective.effective_weights(losses, active).tolist()
+        objective, weights = self.objective.peek(losses, active)
         line: Line = {
             "step": p.step,
             "epoch": p.epoch,
             "losses": means,
             "sum": math.fsum(loss for loss in means.values() if loss is not None),
-            "objective": float(self.objective(losses, active).detach()),
-            "weights": dict(zip(names, weights, strict=True)),
+            "objective": float(objective),
+            "weights": dict(zip(names, weights.tolist(), strict=True)),
             "lr": {group["name"]: group["lr"] for group in self.state.optimizer.param_groups},
             "rows_per_second": round(rows_per_second, 1),
         }
-        if isinstance(self.objective, Uncertainty):
+        if isinstance(self.objective, (Uncertainty, RevisedUncertainty)):
             line["sigma"] = dict(zip(names, self.objective.sigma().tolist(), strict=True))
-        if self.network.fork.balancer is not None:
-            line["fork_weights"] = dict(zip(names, self.network.fork.weights.tolist(), strict=True))
+        fork = self.network.fork
+        if fork.balancer is not None:
+            line["fork_weights"] = dict(zip(names, fork.weights.tolist(), strict=True))
+        if self.log_gradients:
+            norms, cosines = gradient_geometry(fork.gramian)
+            line["gradient_norms"] = dict(zip(names, norms, strict=True))
+            line["cosines"] = cosines
         return line
+
+
+def gradient_geometry(gramian: Tensor) -> tuple[list[float], list[list[float | None]]]:
+    """Norms `[T]`, and cosines `[T][T]` (None beside a gradient of zero), from a Gramian `[T, T]`."""
+    products = gramian.detach().cpu().double()
+    norms = products.diagonal().sqrt()
+    cosines = (products / (norms[:, None] * norms[None, :])).clamp(-1, 1)
+    return norms.tolist(), [[c if math.isfinite(c) else None for c in row] for row in cosines.tolist()]
 
 
 def _refuse_no_numbers(scores: Scores, step: int) -> None:
