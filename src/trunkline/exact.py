@@ -100,7 +100,7 @@ def _merge(
     rows: list[Tensor | None] = []
     for branch in branches:
         alive = any(cotangent is not None and bool(cotangent.any()) for cotangent in branch)
-        rows.append(torch.cat([g.flatten() for g in _pull(cut, branch, learning)]) if alive else None)
+        rows.append(_row(_pull(cut, branch, learning)) if alive else None)
     if fork.process_group is not None:
         rows = _averaged(rows, sum(source.numel() for source in learning), learning[0], fork.process_group)
     merged = _combine(fork, rows, dense)
@@ -125,8 +125,13 @@ def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None
         return None
     matrix = torch.stack([row for row in rows if row is not None])
     positions = torch.tensor(active)
+    gramian = matrix @ matrix.T
     fork.gramian.zero_()
-    fork.gramian[positions[:, None], positions[None, :]] = (matrix @ matrix.T).to(fork.gramian)
+    fork.gramian[positions[:, None], positions[None, :]] = gramian.to(fork.gramian)
+    if not gramian.isfinite().all():
+        # As in the fork: the scaler or the loop deals with it, and no moving average must take it in.
+        fork.weights = torch.ones_like(fork.weights)
+        return matrix.sum(0)
     split = matrix.shape[1] - dense
     combined = balancer(matrix[:, split:], active)
     weights = balancer.weights[active].to(matrix)
@@ -137,10 +142,17 @@ def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None
 def _pull(cut: Sequence[Tensor], cotangents: Sequence[Tensor | None], learning: Sequence[Tensor]) -> list[Tensor]:
     """The gradient of each source when the cut has these cotangents; zeros where it has none."""
     pairs = [(t, c) for t, c in zip(cut, cotangents, strict=True) if c is not None and t.requires_grad]
+    if not pairs:
+        return [torch.zeros_like(s) for s in learning]
     gradients = torch.autograd.grad(
         [t for t, _ in pairs], learning, [c for _, c in pairs], retain_graph=True, allow_unused=True
     )
     return [torch.zeros_like(s) if g is None else g for g, s in zip(gradients, learning, strict=True)]
+
+
+def _row(gradients: Sequence[Tensor]) -> Tensor:
+    row = torch.cat([gradient.flatten() for gradient in gradients])
+    return row if row.dtype == torch.float64 else row.float()
 
 
 def _averaged(rows: list[Tensor | None], size: int, like: Tensor, group: dist.ProcessGroup) -> list[Tensor | None]:

@@ -111,6 +111,8 @@ class Fork(nn.Module):
         like = [next((c[i] for c in cotangents if c[i] is not None), None) for i in range(k)]
         rows: list[Tensor | None] = [_row(branch, like) for branch in cotangents]
         merged = self.combine(rows)
+        if self.balancer is None:
+            return [_plain_sum([branch[i] for branch in cotangents]) for i in range(k)]
         if merged is None:
             return [None] * k
         pieces = torch.split(merged, [0 if piece is None else piece.numel() for piece in like])
@@ -177,6 +179,14 @@ def _row(branch: Sequence[Tensor | None], like: Sequence[Tensor | None]) -> Tens
     ]
     row = parts[0] if len(parts) == 1 else torch.cat(parts)
     return row if row.dtype == torch.float64 else row.float()
+
+
+def _plain_sum(cotangents: Sequence[Tensor | None]) -> Tensor | None:
+    """Added up as autograd adds them, last task first and in their own dtype: measuring changes no bit."""
+    total = None
+    for cotangent in reversed(cotangents):
+        total = cotangent if total is None else total if cotangent is None else total + cotangent
+    return total
 
 
 def _grid(indices: list[int]) -> tuple[Tensor, Tensor]:

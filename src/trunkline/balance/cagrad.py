@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trunkline.balance.base import GramianBalancer
 from trunkline.balance.cosines import Cosines, Floats, definite
-from trunkline.balance.solve_nonnegative_qp import nonnegative_qp
+from trunkline.balance.solve_nonnegative_qp import nonnegative_qp, unshifted
 from trunkline.errors import UserError
 
 
@@ -50,20 +51,21 @@ class CAGrad(GramianBalancer):
         if radius == 0.0 or len(cosines) == 1:
             return cosines.weights(mean * (1.0 + self.c if len(cosines) == 1 else 1.0))
         inverse = cosines.norms.min() / cosines.norms
-        return cosines.weights(mean + _worst_off(definite(cosines.matrix), inner, inverse, radius))
+        return cosines.weights(mean + _worst_off(cosines.matrix, inner, inverse, radius))
 
 
-def _worst_off(matrix: Floats, inner: Floats, inverse: Floats, radius: float) -> Floats:
+def _worst_off(cosines: Floats, inner: Floats, inverse: Floats, radius: float) -> Floats:
     """y ≥ 0 `[n]`, with yᵀCy = radius², that raises the least (inner + C·y)/inverse as far as can be.
 
     Newton's method on λ, that least value, kept inside a bracket: y is the shortest with C·y ≥ λ·inverse - inner, its
     length is convex in λ, and where the same y stay positive the λ for the radius is known in closed form.
     """
+    matrix = definite(cosines)
     low, high = float((inner / inverse).min()), np.inf
     free = inner / inverse <= low
     y = np.zeros(len(matrix))
     for _ in range(60):
-        level = _level(matrix, inner, inverse, radius, free)
+        level, _ = _level(matrix, matrix, inner, inverse, radius, free)
         if not low < level < high:
             level = 0.5 * (low + high) if high < np.inf else low + max(abs(low), radius)
         solved, chosen = nonnegative_qp(matrix, (level * inverse - inner)[None], start=free[None])
@@ -74,12 +76,26 @@ def _worst_off(matrix: Floats, inner: Floats, inverse: Floats, radius: float) ->
         low, high = (level, high) if square <= radius**2 else (low, level)
         if high - low <= 1e-15 * max(abs(low), abs(high)):
             break
+    y = _scaled(cosines, y, radius)
+    if matrix is cosines:
+        return y
+    # The same y stay positive, without the shift; of the two, the one that the worst-off task prefers.
+    level, exact = _level(matrix, cosines, inner, inverse, radius, free)
+    exact = _scaled(cosines, np.maximum(exact, 0.0), radius)
+    return max(y, exact, key=lambda y: float(((inner + cosines @ y) / inverse).min()))
+
+
+def _scaled(matrix: Floats, y: Floats, radius: float) -> Floats:
+    square = float(y @ matrix @ y)
     return y * (radius / square**0.5) if square > 0.0 else y
 
 
-def _level(matrix: Floats, inner: Floats, inverse: Floats, radius: float, free: np.ndarray) -> float:
-    """The λ at which y, positive where `free` is true and 0 elsewhere, reaches the radius."""
-    right = np.stack([inverse[free], inner[free]], axis=1)
-    (a, b), (_, c) = (right.T @ np.linalg.solve(matrix[free][:, free], right)).tolist()
+def _level(
+    matrix: Floats, cosines: Floats, inner: Floats, inverse: Floats, radius: float, free: NDArray[np.bool_]
+) -> tuple[float, Floats]:
+    """The λ at which y `[n]`, 0 except where `free` is true, reaches the radius, and that y."""
+    p, q = unshifted(matrix, cosines, np.stack([inverse, inner]), np.stack([free, free]))
+    a, b, c = float(p @ cosines @ p), float(p @ cosines @ q), float(q @ cosines @ q)
     root = b * b - a * (c - radius**2)
-    return float((b + max(root, 0.0) ** 0.5) / a)
+    level = (b + max(root, 0.0) ** 0.5) / a if a > 0.0 else 0.0
+    return level, level * p - q

@@ -43,6 +43,11 @@ class DBMTL(JacobianBalancer):
 
     def combine(self, jacobian: Tensor, active: Sequence[int]) -> Tensor:
         """The sum `[P]` of the active tasks' averages, scaled to the largest norm, after `[A, P]` moved them."""
+        if jacobian.shape[1] != self.averages.shape[1]:
+            raise UserError(
+                f"db_mtl was made for {self.averages.shape[1]} shared coordinates, the gradients have {jacobian.shape[1]}; "
+                "count the shared parameters that need a gradient"
+            )
         chosen = list(active)
         self.steps[chosen] += 1
         # A task's own count decays beta, and its first gradient is its first average: nothing drags it towards 0.

@@ -12,7 +12,7 @@ from trunkline.errors import UserError
 
 @final
 class DWA(ObjectiveBalancer):
-    """Σ λ_t·L_t with λ = A·softmax(r/T), r the ratio of a task's mean losses in its last two windows.
+    """Σ λ_t·L_t with λ = A·softmax(r/τ), r the ratio of a task's mean losses in its last two windows.
 
     Liu, Johns and Davison 2019, End-to-End Multi-Task Learning with Attention, arXiv 1803.10704, eq. 7. The weights
     are equal until two windows are full, and constant within one.
@@ -22,7 +22,7 @@ class DWA(ObjectiveBalancer):
 
     Args:
         tasks: T, the number of tasks.
-        temperature: above 0; the larger, the more equal the weights.
+        temperature: τ above 0; the larger, the more equal the weights.
         window: steps over which losses are averaged; the steps of an epoch are the paper's.
         rescale: weights sum to A, the number of active tasks, as in the paper; False has them sum to 1.
 

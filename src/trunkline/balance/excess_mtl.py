@@ -45,6 +45,11 @@ class ExcessMTL(JacobianBalancer):
 
     def combine(self, jacobian: Tensor, active: Sequence[int]) -> Tensor:
         """Σ w_t·g_t `[P]` of the active tasks' gradients `[A, P]`."""
+        if jacobian.shape[1] != self.squares.shape[1]:
+            raise UserError(
+                f"excess_mtl was made for {self.squares.shape[1]} shared coordinates, the gradients have {jacobian.shape[1]}; "
+                "count the shared parameters that need a gradient"
+            )
         chosen = list(active)
         squares = jacobian.to(self.squares).square()
         self.squares[chosen] += squares
@@ -53,9 +58,8 @@ class ExcessMTL(JacobianBalancer):
         self.first[chosen] = torch.where(fresh, excess, self.first[chosen])
         relative = excess / (self.first[chosen] + 1e-7)
         moved = self.log_mixture[chosen] + self.step_size * torch.where(fresh, 0.0, relative)
-        # Only differences matter; the largest at 0 keeps the exponentials in range for good.
-        self.log_mixture[chosen] = moved
-        self.log_mixture -= self.log_mixture.max()
+        # The active tasks keep between them the share of the mixture that they had: an absent task loses nothing.
+        self.log_mixture[chosen] = moved.log_softmax(0) + self.log_mixture[chosen].logsumexp(0)
         weights = torch.softmax(self.log_mixture[chosen], dim=0)
         weights = weights * len(chosen) if self.rescale else weights
         self.weights.zero_()

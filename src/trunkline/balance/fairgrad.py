@@ -25,7 +25,7 @@ class FairGrad(GramianBalancer):
 
     Args:
         rescale: as in `GramianBalancer`; False keeps w, for a Gramian with largest diagonal 1.
-        alpha: α, from 0.1 to 100.
+        alpha: α, from 0.1 to 10.
 
     Raises:
         UserError: α is out of range.
@@ -33,8 +33,8 @@ class FairGrad(GramianBalancer):
 
     def __init__(self, *, rescale: bool = True, alpha: float = 2.0) -> None:
         super().__init__(rescale=rescale)
-        if not 0.1 <= alpha <= 100.0:
-            raise UserError(f"fairgrad's alpha must be from 0.1 to 100, got {alpha}")
+        if not 0.1 <= alpha <= 10.0:
+            raise UserError(f"fairgrad's alpha must be from 0.1 to 10, got {alpha}")
         self.alpha = alpha
 
     def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:

@@ -35,7 +35,13 @@ class FromTorchJD(JacobianBalancer):
 
     def combine(self, jacobian: Tensor, active: Sequence[int]) -> Tensor:
         """What the aggregator makes of `[A, M]`."""
-        combined: Tensor = self.aggregator(jacobian)
+        try:
+            combined: Tensor = self.aggregator(jacobian)
+        except ValueError as error:
+            raise UserError(
+                f"torchjd's {type(self.aggregator).__name__} cannot combine the gradients of {len(jacobian)} active "
+                f"tasks: {error}"
+            ) from error
         return combined
 
 
@@ -52,7 +58,7 @@ def _made(aggregator: Any, arguments: Mapping[str, Any]) -> nn.Module:
         for name, kind in vars(aggregation).items()
         if isinstance(kind, type) and issubclass(kind, aggregation.Aggregator) and kind is not aggregation.Aggregator
     }
-    if aggregator not in kinds:
+    if not isinstance(aggregator, str) or aggregator not in kinds:
         hint = did_you_mean(str(aggregator), kinds)
         raise UserError(f"torchjd.aggregation has no aggregator {aggregator!r}{hint} (it has: {', '.join(kinds)})")
     try:

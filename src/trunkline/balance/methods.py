@@ -4,19 +4,28 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_type_hints
 
+from trunkline.balance.aligned import AlignedMTL
 from trunkline.balance.base import GramianBalancer, JacobianBalancer, ObjectiveBalancer
+from trunkline.balance.cagrad import CAGrad
+from trunkline.balance.conflict_free import ConFIG
 from trunkline.balance.db_mtl import DBMTL
+from trunkline.balance.dualproj import DualProj
 from trunkline.balance.dwa import DWA
 from trunkline.balance.equal import Equal
 from trunkline.balance.excess_mtl import ExcessMTL
+from trunkline.balance.fairgrad import FairGrad
 from trunkline.balance.famo import FAMO
 from trunkline.balance.fixed import Fixed
 from trunkline.balance.from_torchjd import FromTorchJD
 from trunkline.balance.geometric import Geometric
 from trunkline.balance.graddrop import GradDrop
 from trunkline.balance.gradnorm import GradNorm
+from trunkline.balance.gradvac import GradVac
+from trunkline.balance.imtl_g import IMTLG
 from trunkline.balance.imtl_l import IMTLL
+from trunkline.balance.mgda import MGDA
 from trunkline.balance.moco import MoCo
+from trunkline.balance.nash import NashMTL
 from trunkline.balance.pcgrad import PCGrad
 from trunkline.balance.revised_uncertainty import RevisedUncertainty
 from trunkline.balance.rlw import RLW
@@ -45,8 +54,17 @@ OBJECTIVES: dict[str, type[ObjectiveBalancer]] = {
 
 GRADIENTS: dict[str, type[GramianBalancer] | type[JacobianBalancer]] = {
     "equal": Equal,
+    "mgda": MGDA,
     "pcgrad": PCGrad,
+    "gradvac": GradVac,
+    "cagrad": CAGrad,
+    "imtl_g": IMTLG,
+    "nash": NashMTL,
+    "fairgrad": FairGrad,
+    "aligned": AlignedMTL,
     "upgrad": UPGrad,
+    "dualproj": DualProj,
+    "conflict_free": ConFIG,
     "graddrop": GradDrop,
     "torchjd": FromTorchJD,
     "moco": MoCo,

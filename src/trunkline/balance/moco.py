@@ -64,6 +64,11 @@ class MoCo(JacobianBalancer):
 
     def combine(self, jacobian: Tensor, active: Sequence[int]) -> Tensor:
         """Σ λ_t·y_t `[P]` of the active tasks, whose gradients `[A, P]` move y."""
+        if jacobian.shape[1] != self.tracked.shape[1]:
+            raise UserError(
+                f"moco was made for {self.tracked.shape[1]} shared coordinates, the gradients have {jacobian.shape[1]}; "
+                "count the shared parameters that need a gradient"
+            )
         self.steps += 1
         decay = float(self.steps) ** -self.sigma
         chosen = list(active)
@@ -89,6 +94,6 @@ def _onto_simplex(point: Tensor, total: Tensor) -> Tensor:
     """The nearest point with entries >= 0 that sum to `total` (Duchi et al. 2008, figure 1)."""
     ordered = point.sort(descending=True).values
     excess = (ordered.cumsum(0) - total) / torch.arange(1, len(point) + 1, dtype=point.dtype, device=point.device)
-    last = int((ordered > excess).nonzero().max())
+    last = int((ordered >= excess).nonzero().max())
     nearest: Tensor = (point - excess[last]).clamp(min=0)
     return nearest

@@ -1,15 +1,15 @@
 """Uncertainty weighting whose regulariser never rewards a small σ: the objective stays above 0."""
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trunkline.balance.across import mean_over_processes
 from trunkline.balance.base import ObjectiveBalancer
 from trunkline.balance.clamp import LIMIT, clamp
+from trunkline.balance.start import FirstLoss, Start
 from trunkline.errors import UserError
 
 
@@ -41,40 +41,22 @@ class RevisedUncertainty(ObjectiveBalancer):
     """
 
     exponents: Tensor
-    started: Tensor
 
-    def __init__(
-        self, tasks: int, *, exponents: Sequence[float] | None = None, start: Literal["loss", "zero"] = "loss"
-    ) -> None:
+    def __init__(self, tasks: int, *, exponents: Sequence[float] | None = None, start: Start = "loss") -> None:
         super().__init__(tasks)
         if exponents is not None and len(exponents) != tasks:
             raise UserError(f"{tasks} tasks need {tasks} exponents, got {len(exponents)}")
         if exponents is not None and not all(c > 0 for c in exponents):
             raise UserError(f"exponents {list(exponents)}: each must be above 0")
-        if start not in ("loss", "zero"):
-            raise UserError(f"start {start!r}: it is 'loss' or 'zero'")
         self.log_variance = nn.Parameter(torch.zeros(tasks))
         self.register_buffer("exponents", torch.tensor(exponents or [1.0] * tasks, dtype=torch.float32))
-        self.register_buffer("started", torch.full((tasks,), start == "zero"))
-        self._waiting = True
-        self.register_load_state_dict_post_hook(RevisedUncertainty._look_again)  # type: ignore[no-untyped-call]
+        self.first = FirstLoss(tasks, start)
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """Σ exp(-c·s)·L + log(1 + exp(s)) `[]` over the active of losses `[T]`."""
-        if self._waiting and self.training:
-            self._start(losses, active)
+        self.first.place(self.log_variance, losses, active, self.best)
         s = clamp(self.log_variance)
         return torch.where(active, torch.exp(-self.exponents * s) * losses + F.softplus(s), 0.0).sum()
-
-    @torch.no_grad()
-    def _start(self, losses: Tensor, active: Tensor) -> None:
-        # No s is best for a loss of 0 or below, which a likelihood without its constants may take.
-        losses, ready = mean_over_processes(losses, active & losses.isfinite() & (losses > 0))
-        fresh = ready & ~self.started
-        best = self.best(torch.where(ready, losses, 1.0)).clamp(-LIMIT, LIMIT)
-        self.log_variance.copy_(torch.where(fresh, best, self.log_variance))
-        self.started |= fresh
-        self._waiting = not bool(self.started.all())
 
     @torch.no_grad()
     def best(self, losses: Tensor) -> Tensor:
@@ -83,9 +65,6 @@ class RevisedUncertainty(ObjectiveBalancer):
         for _ in range(20):  # Newton on a rising concave function: below the root after one step, then upwards
             s = s - (self.exponents * s + F.logsigmoid(s) - target) / (self.exponents + torch.sigmoid(-s))
         return s
-
-    def _look_again(self, _: object) -> None:
-        self._waiting = True
 
     def sigma(self) -> Tensor:
         """σ `[T]`: of a regression's noise in standardised units, of other tasks the root of the temperature."""

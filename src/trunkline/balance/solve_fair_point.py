@@ -8,6 +8,8 @@ from trunkline.balance.cosines import Floats
 
 LAST_STEP: Final = 1e-8
 """A relative step this short is the last: convergence is quadratic, so it leaves an error of about its square."""
+FLOOR: Final = 1e-40
+"""Components below this share of the largest shrink no further: they count for nothing, and would underflow."""
 
 
 def fair_point(matrix: Floats, scale: Floats, power: float) -> Floats:
@@ -25,10 +27,6 @@ def fair_point(matrix: Floats, scale: Floats, power: float) -> Floats:
     diagonal = np.arange(len(x))
     near = 0.6 / (1.0 + power)
 
-    def value(x: Floats) -> float:
-        gain = np.log(x) if power == 1.0 else x ** (1.0 - power) / (1.0 - power)
-        return float(0.5 * (x @ matrix @ x) - scale @ gain)
-
     # Along the ray through x the best length is known in closed form.
     x = x * ((scale @ x ** (1.0 - power)) / (x @ matrix @ x)) ** (1.0 / (1.0 + power))
     before = np.inf
@@ -40,6 +38,7 @@ def fair_point(matrix: Floats, scale: Floats, power: float) -> Floats:
         # Unit diagonal: Jacobi's scaling, so that a solve is accurate for large and small components alike.
         unit = 1.0 / np.sqrt(curved.diagonal())
         step = -unit * np.linalg.solve(curved * unit * unit[:, None], unit * gradient)
+        step[(x <= FLOOR * x.max()) & (step < 0.0)] = 0.0
         size = float(np.abs(step).max())
         if size < near:
             x = x * (1.0 + step)
@@ -48,8 +47,11 @@ def fair_point(matrix: Floats, scale: Floats, power: float) -> Floats:
             before = size
             continue
         length = min(1.0, 0.9 / max(-float(step.min()), 1e-300))
-        now, slope = value(x), float(gradient @ step)
-        while length > 1e-8 and value(x * (1.0 + length * step)) > now + 0.1 * length * slope:
+        # Slopes tell what a step does to small components, where values drown in rounding.
+        slope = float(gradient @ step)
+        moved = x * (1.0 + length * step)
+        while length > 1e-8 and (matrix @ moved - scale * moved**-power) @ (x * step) > -0.25 * slope:
             length *= 0.5
-        x = x * (1.0 + length * step)
+            moved = x * (1.0 + length * step)
+        x = moved
     return x

@@ -57,10 +57,22 @@ def nonnegative_qp(
         free[left] ^= wrong
     y = np.where(y > 0.0, y, 0.0)
     if refine is not None and refine is not matrix:
-        for _ in range(3):
-            step: Floats = y + _solve(matrix, np.where(free, linear - y @ refine, 0.0), free)
-            y = np.where((step >= 0.0).all(axis=1, keepdims=True), step, y)
+        exact = unshifted(matrix, refine, linear, free)
+        y = np.where((exact >= 0.0).all(axis=1, keepdims=True), exact, y)
     return y, free
+
+
+def unshifted(matrix: Floats, singular: Floats, right: Floats, free: NDArray[np.bool_]) -> Floats:
+    """Solutions `[K, n]` of a singular matrix `[n, n]` on each row's free variables, by solves with its shifted one.
+
+    Iterated refinement: each round shrinks the error along an eigenvector by shift/(eigenvalue + shift), and leaves
+    alone what has no eigenvalue.
+    """
+    y = _solve(matrix, np.where(free, right, 0.0), free)
+    if singular is not matrix:
+        for _ in range(3):
+            y = y + _solve(matrix, np.where(free, right - y @ singular, 0.0), free)
+    return y
 
 
 def _solve(matrix: Floats, right: Floats, free: NDArray[np.bool_]) -> Floats:
@@ -68,5 +80,4 @@ def _solve(matrix: Floats, right: Floats, free: NDArray[np.bool_]) -> Floats:
     systems = matrix * (free[:, :, None] & free[:, None, :])
     diagonal = np.arange(len(matrix))
     systems[:, diagonal, diagonal] = np.where(free, matrix.diagonal(), 1.0)
-    solution: Floats = np.linalg.solve(systems, right[:, :, None])[:, :, 0]
-    return solution
+    return np.asarray(np.linalg.solve(systems, right[:, :, None])[:, :, 0], np.float64)

@@ -1,32 +1,15 @@
 """Homoscedastic uncertainty weighting: each task's noise σ is learned, and weighs its loss."""
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import final
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from trunkline.balance.base import ObjectiveBalancer
+from trunkline.balance.clamp import LIMIT, clamp
+from trunkline.balance.start import FirstLoss, Start
 from trunkline.errors import UserError
-
-LIMIT = 10.0
-"""|log σ²| at most: weights from e^-10 to e^10."""
-
-
-class _Clamp(torch.autograd.Function):
-    """Clamp whose gradient passes inside the bounds, and outside wherever a descent step leads back."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, s: Tensor) -> Tensor:
-        ctx.save_for_backward(s)
-        return s.clamp(-LIMIT, LIMIT)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
-        (s,) = ctx.saved_tensors  # type: ignore[attr-defined]  # torch types the context without its tensors
-        outward = ((s >= LIMIT) & (grads[0] < 0)) | ((s <= -LIMIT) & (grads[0] > 0))
-        return torch.where(outward, 0.0, grads[0])
 
 
 @final
@@ -57,46 +40,26 @@ class Uncertainty(ObjectiveBalancer):
     """
 
     exponents: Tensor
-    started: Tensor
 
-    def __init__(
-        self, tasks: int, *, exponents: Sequence[float] | None = None, start: Literal["loss", "zero"] = "loss"
-    ) -> None:
+    def __init__(self, tasks: int, *, exponents: Sequence[float] | None = None, start: Start = "loss") -> None:
         super().__init__(tasks)
         if exponents is not None and len(exponents) != tasks:
             raise UserError(f"{tasks} tasks need {tasks} exponents, got {len(exponents)}")
-        if start not in ("loss", "zero"):
-            raise UserError(f"start {start!r}: it is 'loss' or 'zero'")
         self.log_variance = nn.Parameter(torch.zeros(tasks))
         self.register_buffer("exponents", torch.tensor(exponents or [1.0] * tasks, dtype=torch.float32))
-        self.register_buffer("started", torch.full((tasks,), start == "zero"))
-        self._waiting = True
-        self.register_load_state_dict_post_hook(Uncertainty._look_again)  # type: ignore[no-untyped-call]
+        self.first = FirstLoss(tasks, start)
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """Σ exp(-c·s)·L + ½·s `[]` over the active of losses `[T]`."""
-        if self._waiting and self.training:
-            self._start(losses.detach(), active)
-        s = _Clamp.apply(self.log_variance)  # type: ignore[no-untyped-call]  # torch's own
+        self.first.place(
+            self.log_variance, losses, active, lambda first: (2 * self.exponents * first).log() / self.exponents
+        )
+        s = clamp(self.log_variance)
         return torch.where(active, torch.exp(-self.exponents * s) * losses + 0.5 * s, 0.0).sum()
 
-    @torch.no_grad()
-    def _start(self, losses: Tensor, active: Tensor) -> None:
-        # No s is best for a loss of 0 or below, which a likelihood without its constants may take.
-        ready = active & losses.isfinite() & (losses > 0)
-        if dist.is_available() and dist.is_initialized():
-            # Every process starts from the mean over all of them, or their weights would part for good.
-            sums = torch.stack([torch.where(ready, losses, 0.0), ready.to(losses.dtype)])
-            dist.all_reduce(sums)
-            losses, ready = sums[0] / sums[1].clamp(min=1), sums[1] > 0
-        best = torch.log(2 * self.exponents * losses) / self.exponents
-        fresh = ready & ~self.started
-        self.log_variance.copy_(torch.where(fresh, best.clamp(-LIMIT, LIMIT), self.log_variance))
-        self.started |= fresh
-        self._waiting = not bool(self.started.all())
-
-    def _look_again(self, _: object) -> None:
-        self._waiting = True
+    def best(self, losses: Tensor) -> Tensor:
+        """The s `[T]` at which the objective is smallest for losses `[T]` above 0."""
+        return (2 * self.exponents * losses).log() / self.exponents
 
     def sigma(self) -> Tensor:
         """σ `[T]`: of a regression's noise in standardised units, of other tasks the root of the temperature."""

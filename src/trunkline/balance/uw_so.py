@@ -16,17 +16,17 @@ SMALLEST = 1e-8
 
 @final
 class UWSO(ObjectiveBalancer):
-    """Σ w_t·L_t with w = softmax(1/(T·L)), constant in the backward.
+    """Σ w_t·L_t with w = softmax(1/(τ·L)), constant in the backward.
 
     Kirchdorfer et al. 2024, Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning, arXiv 2408.07985.
-    The smaller loss gets the larger weight; a loss at 0 gets all of it. The weights depend
-    on the losses' scale: large losses (1/L far below T) are weighed alike, so T wants to be tried out.
+    The smaller loss gets the larger weight; a loss at 0 gets all of it. The weights depend on the losses' scale: where
+    1/L is far below the temperature τ they are all but equal, so τ wants to be tried out.
 
     NOTE[DIFF]: the paper's weights sum to 1; here to A, the number of active tasks, unless `rescale=False`.
 
     Args:
         tasks: T, the number of tasks.
-        temperature: above 0; the larger, the more equal the weights.
+        temperature: τ above 0; the larger, the more equal the weights.
         rescale: weights sum to A rather than 1.
 
     Raises:

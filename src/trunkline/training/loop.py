@@ -119,8 +119,10 @@ class Loop:
         scaler.step(optimizer)
         scale = scaler.get_scale()
         scaler.update()
+        if self.network.fork.measure:  # on scaled losses
+            self.network.fork.gramian /= scale**2
         if wants:
-            norms = self.network.fork.gramian.diagonal().sqrt() / scale if "norms" in wants else None
+            norms = self.network.fork.gramian.diagonal().sqrt() if "norms" in wants else None
             self.objective.observe(active, losses=again(lambda: self.losses(batch)[0]) if again else None, norms=norms)
         return losses.detach(), active
 
