@@ -1,10 +1,10 @@
-"""What balancing gradients at the fork costs beside the plain summed step, and beside torchjd's `mtl_backward`.
+"""What balancing costs beside the plain summed step: gradients at the fork, losses, and torchjd's `mtl_backward`.
 
 Network: 429 numeric inputs, trunk 256-128, one tower 64-1 a task; batch 2048; fused Adam; random inputs. All methods
 take turns, a few steps each, in every round, so that a machine whose speed drifts slows all of them. A step is
 zero_grad, forward, losses, backward, optimiser.
 
-Run: python benchmarks/fork.py [--tasks 2 4 8] [--rounds 15] [--methods pcgrad upgrad …]
+Run: python benchmarks/fork.py [--tasks 2 4 8] [--rounds 15] [--methods pcgrad …] [--objectives famo …]
 Prints a table, and as the last line one JSON object.
 """
 
@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from trunkline import Embedding, Fork, Network, Towers
 from trunkline.balance import GramianBalancer
-from trunkline.balance.methods import GRADIENTS, make_method
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES, make_method
 from trunkline.sharing import SharedBottom
 from trunkline.tasks import Binary
 
@@ -37,20 +38,32 @@ def network(tasks: int, method: str | None) -> Network:
     return Network(embedding, SharedBottom(INPUTS, [256, 128]), Fork(tasks, balancer), Towers(kinds, 128, [64]))
 
 
-def our_step(tasks: int, method: str | None) -> Callable[[], None]:
+def our_step(tasks: int, method: str | None, objective: str = "sum") -> Callable[[], None]:
     net = network(tasks, method)
-    optimizer = torch.optim.Adam(net.parameters(), fused=True)
+    names = [task.name for task in net.tasks]
+    options = {"weights": [1.0] * tasks} if objective == "fixed" else {}
+    merge = make_method(OBJECTIVES[objective], options, tasks=names, exponents=[1.0] * tasks, parameters=0)
+    optimizer = torch.optim.Adam([*net.parameters(), *merge.parameters()], fused=True)
+    net.fork.measure = "norms" in merge.observes
+    active = torch.ones(tasks, dtype=torch.bool)
     ids, numbers, labels = (
         torch.empty(BATCH, 0, dtype=torch.int64),
         torch.randn(BATCH, INPUTS),
         torch.rand(BATCH, tasks),
     )
 
+    def losses() -> Tensor:
+        raws = torch.cat(list(net(ids, numbers).values()), dim=1)
+        return F.binary_cross_entropy_with_logits(raws, labels.round(), reduction="none").mean(0)
+
     def step() -> None:
         optimizer.zero_grad()
-        raws = torch.cat(list(net(ids, numbers).values()), dim=1)
-        F.binary_cross_entropy_with_logits(raws, labels.round(), reduction="none").mean(0).sum().backward()
+        merge(losses()).backward()
         optimizer.step()
+        if merge.observes:
+            with torch.no_grad():
+                after = losses() if "losses" in merge.observes else None
+            merge.observe(active, losses=after, norms=net.fork.gramian.diagonal().sqrt())
 
     return step
 
@@ -99,13 +112,15 @@ def main() -> None:
     gramian = [name for name, method in GRADIENTS.items() if issubclass(method, GramianBalancer)]
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--methods", nargs="+", default=gramian)
+    parser.add_argument("--methods", nargs="*", default=gramian)
+    parser.add_argument("--objectives", nargs="*", default=[name for name in OBJECTIVES if name != "sum"])
     asked = parser.parse_args()
     ratios: dict[str, dict[str, float]] = {}
     print(f"{torch.get_num_threads()} threads; least of {asked.rounds} rounds; ratio to the plain sum")
     for tasks in asked.tasks:
         steps = {"plain sum": our_step(tasks, None)}
         steps |= {method: our_step(tasks, method) for method in asked.methods}
+        steps |= {objective: our_step(tasks, None, objective) for objective in asked.objectives}
         steps["torchjd mtl_backward upgrad"] = torchjd_step(tasks)
         least = measure(steps, asked.rounds)
         plain_wall, plain_cpu = least["plain sum"]

@@ -13,9 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from trunkline.balance import (
     DWA,
     FAMO,
+    STCH,
     Equal,
+    Geometric,
     GradDrop,
     GradNorm,
+    NashMTL,
     ObjectiveBalancer,
     PCGrad,
     Sum,
@@ -65,9 +68,12 @@ METHODS: dict[str, Method] = {
     "gradnorm and upgrad": Method(GradNorm, UPGrad),
     "pcgrad at the parameters": Method(gradients=PCGrad, at="parameters"),
     "upgrad at the parameters, every 2": Method(gradients=UPGrad, at="parameters", every=2),
-    # Each process weighs by the losses of its own batch, and draws at coordinates of its own rows.
-    "famo": Method(FAMO, alone=False),
-    "famo and pcgrad": Method(FAMO, PCGrad, alone=False),
+    "nash": Method(gradients=NashMTL),
+    "famo": Method(FAMO),
+    "famo and pcgrad": Method(FAMO, PCGrad),
+    "geometric": Method(Geometric),
+    "stch": Method(lambda tasks: STCH(tasks, warmup=5)),
+    # It draws at coordinates of its own rows.
     "graddrop": Method(gradients=GradDrop, alone=False),
     # Means over each process's own observed rows: no mean over those of both.
     "pcgrad, a task on one process": Method(gradients=PCGrad, alone=False, missing="dwell"),
@@ -197,31 +203,3 @@ def test_the_methods_change_what_is_trained(processes, name, plain):
     """Otherwise agreement would say nothing of them."""
     key = "network.sharing.trunk.layers.0.weight"
     assert not torch.allclose(processes[0][name][key], processes[0][plain][key], rtol=1e-3)
-
-
-@pytest.mark.parametrize("gradients", [lambda: None, PCGrad])
-def test_famo_takes_the_mean_loss_of_all_processes_after_the_step(processes, gradients):
-    """One process that merges each half's losses by itself and averages: what the two do together."""
-    whole = Whole(Method(FAMO, gradients))
-    network, objective = whole.network, whole.objective
-    optimizer = torch.optim.SGD(whole.parameters(), lr=0.05)
-    for step in range(STEPS):
-        halves = [batch(step, slice(start, start + ROWS // 2)) for start in (0, ROWS // 2)]
-        optimizer.zero_grad()
-        ids, numbers = (torch.cat([half[i] for half in halves]) for i in (0, 1))
-        raws = network(ids, numbers)  # one backward, so one Gramian of both halves
-        losses = [
-            network.losses({name: raw[at] for name, raw in raws.items()}, half[2])[0]
-            for at, half in zip((slice(0, ROWS // 2), slice(ROWS // 2, ROWS)), halves, strict=True)
-        ]
-        (sum(objective(loss) for loss in losses) / 2).backward()
-        objective.before.copy_(sum(losses).detach() / 2)
-        optimizer.step()
-        with torch.no_grad():
-            after = sum(whole.losses(half)[0] for half in halves) / 2
-        objective.observe(torch.ones(3, dtype=torch.bool), losses=after)
-    found = processes[0]["famo" if gradients() is None else "famo and pcgrad"]
-    for key, value in parameters_of(whole.state_dict()).items():
-        torch.testing.assert_close(found[key], value, rtol=1e-6, atol=1e-8)
-    torch.testing.assert_close(found["objective.logits"], objective.logits, rtol=1e-6, atol=1e-8)
-    assert objective.logits.abs().max() > 0.1

@@ -1,13 +1,13 @@
 """Balancing over the shared parameters themselves, against the dense Jacobian by float64 autograd."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from trunkline.balance import DBMTL, Equal, ExcessMTL, FromTorchJD, GradDrop, MoCo, PCGrad, Sum, UPGrad
+from trunkline.balance import DBMTL, Equal, ExcessMTL, FromTorchJD, GradDrop, GramianBalancer, MoCo, PCGrad, Sum, UPGrad
 from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.exact import fork_exactly
@@ -183,9 +183,7 @@ def test_one_task_keeps_its_gradient(build):
 
 
 @each_balancer
-@pytest.mark.parametrize(
-    ("norm", "dropout"), [("batch", 0.0), ("layer", 0.0), ("none", 0.5), ("batch", 0.3)], ids=str
-)
+@pytest.mark.parametrize(("norm", "dropout"), [("batch", 0.0), ("layer", 0.0), ("none", 0.5), ("batch", 0.3)], ids=str)
 def test_trunks_with_a_state_of_their_own(build, norm, dropout):
     model = network(build, norm=norm, dropout=dropout)
     assert_exact(model, batch(), build)
@@ -432,19 +430,28 @@ def test_a_gradient_scaler_changes_no_weight(scale):
     )
 
 
-def test_the_trunk_itself_may_be_of_half_precision():
-    """The Gramian is formed in float32: of bfloat16's three digits it would keep none."""
-    linear, leaf = nn.Linear(4, 4).bfloat16(), torch.ones(2, 4, dtype=torch.bfloat16, requires_grad=True)
-    fork = Fork(2, Equal())
-    (one,), (other,) = fork_exactly(fork, lambda x: (linear(x),), [leaf], list(linear.parameters()))
-    (one.sum() + 3 * other.sum()).backward()
+class Asked(GramianBalancer):
+    """Keeps the Gramian as it came."""
+
+    def forward(self, gramian: Tensor, active: Sequence[int] | None = None) -> Tensor:
+        self.asked = gramian
+        return torch.ones(len(gramian), dtype=gramian.dtype)
+
+    def weigh(self, gramian: Tensor, active: Sequence[int]) -> Tensor:
+        raise NotImplementedError
+
+
+def test_the_gramian_of_a_trunk_of_half_precision_is_formed_in_float32():
+    linear, leaf = nn.Linear(64, 64).bfloat16(), torch.ones(2, 64, dtype=torch.bfloat16, requires_grad=True)
+    fork = Fork(2, Asked())
+    copies = fork_exactly(fork, lambda x: (linear(x).float(),), [leaf], list(linear.parameters()))
+    (copies[0][0].sum() + 3 * copies[1][0].sum()).backward()
     assert linear.weight.grad.dtype == torch.bfloat16
-    rows = torch.stack([torch.full((16,), 2.0), torch.full((16,), 6.0)])
-    column = linear.weight.detach().float().sum(0).expand(2, 4).bfloat16().float().flatten()
-    bias = torch.tensor([[2.0] * 4, [6.0] * 4])
-    whole = torch.cat([torch.stack([column, 3 * column]), rows, bias], dim=1)
-    torch.testing.assert_close(fork.gramian, whole @ whole.T, rtol=1e-2, atol=1e-2)
-    assert fork.gramian.dtype == torch.float32
+    assert fork.balancer.asked.dtype == torch.float32
+    column = linear.weight.detach().float().sum(0).bfloat16().float()
+    # Every weight has gradient 2, every bias 2, and each of the two rows of the leaf the columns' sums.
+    own = 4 * 64 * 64 + 4 * 64 + 2 * column.square().sum().item()
+    torch.testing.assert_close(fork.gramian, own * torch.tensor([[1.0, 3.0], [3.0, 9.0]]), rtol=1e-3, atol=0)
 
 
 def test_several_tensors_of_a_cut_some_of_which_learn_nothing():

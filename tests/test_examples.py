@@ -1,10 +1,7 @@
 """The loops under examples/ reach what they promise."""
 
 import math
-import os
 import re
-import subprocess
-import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -27,7 +24,7 @@ def lightning_warns(test):
 
 
 @pytest.fixture
-def load(request):
+def load():
     """A script of examples/loops as a module, whose seed does not reach other tests."""
 
     def load(name):
@@ -102,35 +99,13 @@ def test_lightning_resumes_from_a_checkpoint(load, tmp_path):
     assert int(module.network.fork.backwards) == 8
 
 
-def check_customers(figures):
-    assert figures["accuracy_churn"] > 0.7  # the commoner answer is right in 0.50
-    assert figures["accuracy_plan"] > 0.65  # and the commonest in 0.41
-    assert figures["r2_spend"] > 0.5
-
-
 def test_accelerate_loop(load):
     figures = load("accelerate_loop").main()
 
-    check_customers(figures)
+    assert figures["accuracy_churn"] > 0.7  # the commoner answer is right in 0.50
+    assert figures["accuracy_plan"] > 0.65  # and the commonest in 0.41
+    assert figures["r2_spend"] > 0.5
     assert figures["batches"] == 2 * figures["steps"]
-
-
-def test_accelerate_with_two_processes(load):
-    load("accelerate_loop")
-    script = EXAMPLES / "loops" / "accelerate_loop.py"
-    options = re.search(r"^ +torchrun (.*) examples/\S+$", script.read_text(encoding="utf-8"), re.MULTILINE)[1]
-    ended = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", *options.split(), str(script)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-    assert ended.returncode == 0, ended.stderr
-    figures = {name: float(value) for name, value in re.findall(r"^ +(\w+) (-?[\d.]+)$", ended.stdout, re.MULTILINE)}
-    check_customers(figures)
-    assert figures["batches"] == 220  # half of what one process takes
 
 
 def test_gan(load):

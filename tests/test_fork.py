@@ -309,7 +309,7 @@ def test_forks_follow_one_another():
 
 def test_the_state_is_all_there_is():
     fork = Fork(3, PCGrad(), update_every=2)
-    assert list(fork.state_dict()) == ["weights", "backwards", "balancer.draws"]
+    assert list(fork.state_dict()) == ["weights", "absent", "backwards", "balancer.draws"]
     backward(fork, data(4))
     fresh = Fork(3, PCGrad(), update_every=2)
     fresh.load_state_dict(copy.deepcopy(fork.state_dict()))

@@ -99,6 +99,8 @@ def main() -> dict[str, float]:
         "steps": taken,
     }
     accelerator.print("\n".join(f"{name:>15} {value:.3f}" for name, value in figures.items()))
+    del model, optimizer  # a wrapped model that outlives its process group can hang torch at exit
+    accelerator.free_memory()
     accelerator.end_training()
     return figures
 

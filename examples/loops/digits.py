@@ -75,8 +75,7 @@ def main() -> dict[str, float]:
             objective(losses).backward()  # the fork weighs the two gradients in here, on their way into the trunk
             optimizer.step()
 
-            norms = network.fork.gramian.diagonal().sqrt()
-            cosines.append(network.fork.gramian[0, 1] / norms.prod())
+            cosines.append(network.fork.cosines()[0, 1])
             weights.append(network.fork.weights.clone())
         latest = torch.stack(cosines[-50:])
         print(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.functional.classification import binary_auroc
 
-from trunkline import Constant, Embedding, Fork, Network, Rate, Subnets, Towers, WarmupCosine, set_rates
+from trunkline import Embedding, Fork, Network, Rate, Subnets, Towers, WarmupCosine, set_rates
 from trunkline.balance import PCGrad, Uncertainty
 from trunkline.sharing import SharedBottom
 from trunkline.tasks import Binary, Regression
@@ -25,9 +25,6 @@ TASKS = (
     Regression(name="dwell", center=40.0, scale=15.0, reads=("click",)),
     Binary(name="purchase", reads=("click",)),  # reads the estimate of a click; no gradient flows back through it
 )
-
-# Checkpoints hold the optimiser's groups and their schedules, and torch loads only classes that it was told of.
-torch.serialization.add_safe_globals([Constant, WarmupCosine])
 
 
 class Feed(pl.LightningModule):

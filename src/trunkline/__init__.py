@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline import balance, sharing, tasks
 from trunkline.embedding import Embedding
 from trunkline.errors import UserError
+from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
 from trunkline.mlp import MLP
 from trunkline.network import Network
@@ -35,6 +36,7 @@ __all__ = [
     "WarmupCosine",
     "balance",
     "fit",
+    "fork_exactly",
     "set_rates",
     "sharing",
     "stop_gradient",

@@ -94,7 +94,7 @@ def _merge(
         fork.backwards += 1
         weighted = []
         for i in range(len(cut)):
-            parts = [w * c for w, c in zip(fork.weights, (b[i] for b in branches), strict=True) if c is not None]
+            parts = [w * c for w, c in zip(fork.kept_weights(), (b[i] for b in branches), strict=True) if c is not None]
             weighted.append(torch.stack(parts).sum(0) if parts else None)
         return _pull(cut, weighted, learning)
     rows: list[Tensor | None] = []
@@ -142,8 +142,6 @@ def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None
 def _pull(cut: Sequence[Tensor], cotangents: Sequence[Tensor | None], learning: Sequence[Tensor]) -> list[Tensor]:
     """The gradient of each source when the cut has these cotangents; zeros where it has none."""
     pairs = [(t, c) for t, c in zip(cut, cotangents, strict=True) if c is not None and t.requires_grad]
-    if not pairs:
-        return [torch.zeros_like(s) for s in learning]
     gradients = torch.autograd.grad(
         [t for t, _ in pairs], learning, [c for _, c in pairs], retain_graph=True, allow_unused=True
     )

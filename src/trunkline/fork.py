@@ -53,6 +53,7 @@ class Fork(nn.Module):
 
     weights: Tensor
     gramian: Tensor
+    absent: Tensor
     backwards: Tensor
 
     def __init__(
@@ -80,6 +81,7 @@ class Fork(nn.Module):
         self.measure = False
         self.register_buffer("weights", torch.ones(tasks))
         self.register_buffer("gramian", torch.zeros(tasks, tasks), persistent=False)
+        self.register_buffer("absent", torch.zeros(tasks, dtype=torch.bool))
         self.register_buffer("backwards", torch.zeros((), dtype=torch.int64))
 
     def forward(self, shared: Tensor) -> tuple[Tensor, ...]:
@@ -104,6 +106,15 @@ class Fork(nn.Module):
         k = len(shared)
         return tuple(copies[t * k : (t + 1) * k] for t in range(self.tasks))
 
+    def norms(self) -> Tensor:
+        """Norms `[T]` of the gradients in the last backward that measured the Gramian."""
+        return self.gramian.diagonal().sqrt()
+
+    def cosines(self) -> Tensor:
+        """Their cosines `[T, T]`; NaN beside a gradient of zero."""
+        norms = self.norms()
+        return (self.gramian / (norms[:, None] * norms[None, :])).clamp(-1, 1)
+
     @torch.no_grad()
     def merge(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
         """K merged gradients from the T branches' (each K tensors, None where a branch has none)."""
@@ -126,7 +137,7 @@ class Fork(nn.Module):
         """One gradient `[M]` from T gradients `[M]`, None where a task has none; updates `weights` and `gramian`."""
         present = [t for t, row in enumerate(rows) if row is not None]
         matrix = torch.stack([row for row in rows if row is not None]) if present else torch.zeros(0, 0)
-        weights = self.weights
+        weights = self.kept_weights()
         due = int(self.backwards) % self.update_every == 0
         self.backwards += 1
         if due or self.measure:
@@ -137,7 +148,12 @@ class Fork(nn.Module):
             if due:
                 weights = self._weigh(gramian.cpu())
                 self.weights = weights.to(self.weights)
+                self.absent = (gramian.diagonal() == 0).to(self.absent)
         return weights[present].to(matrix) @ matrix if present else None
+
+    def kept_weights(self) -> Tensor:
+        """`[T]` weights between two updates; 1 for a task that the last update did not see, lest it stand still."""
+        return torch.where(self.absent, 1.0, self.weights)
 
     def _measure(self, matrix: Tensor, present: list[int]) -> Tensor:
         gramian = torch.zeros(self.tasks, self.tasks, dtype=matrix.dtype, device=matrix.device)

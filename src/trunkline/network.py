@@ -12,7 +12,7 @@ from trunkline.errors import Problems
 from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
 from trunkline.sharing import Sharing
-from trunkline.tasks import Task, task_losses
+from trunkline.tasks import Task, sample_space, task_losses
 from trunkline.towers import Towers
 
 At = Literal["fork", "parameters"]
@@ -92,7 +92,9 @@ class Network(nn.Module):
         labels: Mapping[str, Tensor],
         weights: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Losses `[T]` and active `[T]`: see `task_losses`."""
+        """Losses `[T]` and active `[T]`: see `task_losses`; rows outside a task's `where` do not count."""
+        if any(task.where for task in self.tasks):
+            labels = sample_space(self.tasks, labels)
         return task_losses(self.tasks, raws, labels, weights)
 
     def owners(self) -> dict[str, list[nn.Parameter]]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, final
 
+import torch
 from torch.optim import Optimizer
 
 from trunkline.errors import UserError
@@ -67,3 +68,7 @@ def set_rates(optimizer: Optimizer, *, step: int, steps: int) -> None:
     for group in optimizer.param_groups:
         if "schedule" in group:
             group["lr"] = group["base_lr"] * group["schedule"].factor(step, steps)
+
+
+# Groups hold schedules, and optimiser states hold groups: `torch.load` with its safe default must know the two.
+torch.serialization.add_safe_globals([Constant, WarmupCosine])

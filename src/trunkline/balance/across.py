@@ -26,3 +26,22 @@ def mean_over_processes(losses: Tensor, active: Tensor) -> tuple[Tensor, Tensor]
     sums = torch.stack([losses, active.to(losses.dtype)])
     dist.all_reduce(sums)
     return sums[0] / sums[1].clamp(min=1), sums[1] > 0
+
+
+def at_mean(losses: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses with the values of their means over the processes, and the gradients of this process's own.
+
+    For objectives that are not linear in the losses: each process then multiplies its gradients by the weights that
+    the whole batch calls for, and averaging gradients over processes gives what one process would compute.
+
+    Args:
+        losses: `[T]`, anything where `active` is false.
+        active: `[T]` boolean.
+
+    Returns:
+        Losses `[T]` and active `[T]` in any process; what was given, without a process group.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return losses, active
+    means, present = mean_over_processes(losses, active)
+    return torch.where(active, losses + (means - losses).detach(), means), present

@@ -99,8 +99,8 @@ class GramianBalancer(nn.Module, ABC):
     """Turns the inner products of the active tasks' gradients into one weight a task.
 
     Args:
-        rescale: scale the weights to sum to the number of active tasks A, so that swapping methods does not
-            silently change the learning rate; False keeps the paper's scale.
+        rescale: scale the weights so that their absolute values sum to the number of active tasks A: swapping methods
+            then does not silently change the learning rate; False keeps the paper's scale.
     """
 
     def __init__(self, *, rescale: bool = True) -> None:
@@ -129,7 +129,8 @@ class GramianBalancer(nn.Module, ABC):
         products = gramian.detach().to("cpu", torch.float64)
         largest = products.diagonal().max()
         weights = self.weigh(products / largest if largest > 0 else products, positions)
-        total = weights.sum()
+        # Methods whose weights may be negative are measured by absolute values: a sum near 0 would blow up the step.
+        total = weights.abs().sum()
         if self.rescale and total > 0:
             weights = weights * (len(weights) / total)
         return weights.to(gramian)

@@ -45,8 +45,8 @@ class DBMTL(JacobianBalancer):
         """The sum `[P]` of the active tasks' averages, scaled to the largest norm, after `[A, P]` moved them."""
         if jacobian.shape[1] != self.averages.shape[1]:
             raise UserError(
-                f"db_mtl was made for {self.averages.shape[1]} shared coordinates, the gradients have {jacobian.shape[1]}; "
-                "count the shared parameters that need a gradient"
+                f"db_mtl was made for {self.averages.shape[1]} shared coordinates, the gradients have "
+                f"{jacobian.shape[1]}; count the shared parameters that need a gradient"
             )
         chosen = list(active)
         self.steps[chosen] += 1

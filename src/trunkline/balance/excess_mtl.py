@@ -47,8 +47,8 @@ class ExcessMTL(JacobianBalancer):
         """Σ w_t·g_t `[P]` of the active tasks' gradients `[A, P]`."""
         if jacobian.shape[1] != self.squares.shape[1]:
             raise UserError(
-                f"excess_mtl was made for {self.squares.shape[1]} shared coordinates, the gradients have {jacobian.shape[1]}; "
-                "count the shared parameters that need a gradient"
+                f"excess_mtl was made for {self.squares.shape[1]} shared coordinates, the gradients have "
+                f"{jacobian.shape[1]}; count the shared parameters that need a gradient"
             )
         chosen = list(active)
         squares = jacobian.to(self.squares).square()

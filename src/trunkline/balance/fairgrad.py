@@ -23,6 +23,8 @@ class FairGrad(GramianBalancer):
     by 1e-9 at most (or by as much as rounding left it below 0), and w is large. A task whose gradient is zero is left
     out, with weight 0.
 
+    NOTE[DIFF]: beyond α of 5, gradients 1e8 apart ask for weights 1e80 apart; those that count for nothing stop short.
+
     Args:
         rescale: as in `GramianBalancer`; False keeps w, for a Gramian with largest diagonal 1.
         alpha: α, from 0.1 to 10.

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from trunkline.balance.across import mean_over_processes
+from trunkline.balance.across import at_mean, mean_over_processes
 from trunkline.balance.base import ObjectiveBalancer
 from trunkline.balance.nonnegative import refuse_below
 from trunkline.balance.own_adam import OwnAdam
@@ -75,6 +75,8 @@ class FAMO(ObjectiveBalancer):
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """A·c·Σ z·log(L - m + ε) `[]` over the active of losses `[T]`."""
+        if self.training:
+            losses, active = at_mean(losses, active)
         refuse_below(losses, active, self.min_losses, method="famo")
         if self.training:
             self.before.copy_(losses.detach())

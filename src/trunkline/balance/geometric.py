@@ -5,6 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from trunkline.balance.across import at_mean
 from trunkline.balance.base import ObjectiveBalancer
 from trunkline.balance.nonnegative import refuse_below
 
@@ -36,6 +37,8 @@ class Geometric(ObjectiveBalancer):
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """A·(Π L)^(1/A) `[]` over the active of losses `[T]` that are not 0."""
+        if self.training:
+            losses, active = at_mean(losses, active)
         refuse_below(losses, active, 0.0, method="geometric")
         used = active & (losses != 0)
         count = used.sum()

@@ -62,7 +62,7 @@ class GradVac(GramianBalancer):
         places = torch.tensor(active, device=self.targets.device)
         targets = self.targets[places[:, None], places].tolist()
         weights = self.correct(gramian.tolist(), targets, orders, self.beta)
-        self.targets[places[:, None], places] = torch.tensor(targets).to(self.targets)
+        self.targets[places[:, None], places] = torch.tensor(targets, dtype=torch.float64).to(self.targets)
         return torch.tensor(weights, dtype=gramian.dtype)
 
     @staticmethod

@@ -66,8 +66,8 @@ class MoCo(JacobianBalancer):
         """Σ λ_t·y_t `[P]` of the active tasks, whose gradients `[A, P]` move y."""
         if jacobian.shape[1] != self.tracked.shape[1]:
             raise UserError(
-                f"moco was made for {self.tracked.shape[1]} shared coordinates, the gradients have {jacobian.shape[1]}; "
-                "count the shared parameters that need a gradient"
+                f"moco was made for {self.tracked.shape[1]} shared coordinates, the gradients have "
+                f"{jacobian.shape[1]}; count the shared parameters that need a gradient"
             )
         self.steps += 1
         decay = float(self.steps) ** -self.sigma

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from trunkline.balance.across import mean_over_processes
+from trunkline.balance.across import at_mean, mean_over_processes
 from trunkline.balance.base import ObjectiveBalancer
 from trunkline.balance.nonnegative import refuse_below
 from trunkline.errors import UserError
@@ -82,6 +82,8 @@ class STCH(ObjectiveBalancer):
 
     def merge(self, losses: Tensor, active: Tensor) -> Tensor:
         """A·μ·log Σ exp(λ·f/μ) `[]` over the active of losses `[T]`."""
+        if self.training:
+            losses, active = at_mean(losses, active)
         f = losses - self.ideal
         if self.warmup:
             refuse_below(losses, active, self.ideal, method="stch with a warm-up")

@@ -122,7 +122,7 @@ class Loop:
         if self.network.fork.measure:  # on scaled losses
             self.network.fork.gramian /= scale**2
         if wants:
-            norms = self.network.fork.gramian.diagonal().sqrt() if "norms" in wants else None
+            norms = self.network.fork.norms() if "norms" in wants else None
             self.objective.observe(active, losses=again(lambda: self.losses(batch)[0]) if again else None, norms=norms)
         return losses.detach(), active
 
@@ -171,18 +171,9 @@ class Loop:
         if fork.balancer is not None:
             line["fork_weights"] = dict(zip(names, fork.weights.tolist(), strict=True))
         if self.log_gradients:
-            norms, cosines = gradient_geometry(fork.gramian)
-            line["gradient_norms"] = dict(zip(names, norms, strict=True))
-            line["cosines"] = cosines
+            line["gradient_norms"] = dict(zip(names, fork.norms().tolist(), strict=True))
+            line["cosines"] = [[c if math.isfinite(c) else None for c in row] for row in fork.cosines().tolist()]
         return line
-
-
-def gradient_geometry(gramian: Tensor) -> tuple[list[float], list[list[float | None]]]:
-    """Norms `[T]`, and cosines `[T][T]` (None beside a gradient of zero), from a Gramian `[T, T]`."""
-    products = gramian.detach().cpu().double()
-    norms = products.diagonal().sqrt()
-    cosines = (products / (norms[:, None] * norms[None, :])).clamp(-1, 1)
-    return norms.tolist(), [[c if math.isfinite(c) else None for c in row] for row in cosines.tolist()]
 
 
 def _refuse_no_numbers(scores: Scores, step: int) -> None:
