@@ -27,7 +27,7 @@ BATCH, INPUTS, STEPS = 2048, 429, 3
 LIMIT = 1.15
 
 
-def network(tasks: int, method: str | None) -> Network:
+def network(tasks: int, method: str | None, every: int = 1) -> Network:
     torch.manual_seed(0)
     kinds = [Binary(name=f"t{i}") for i in range(tasks)]
     balancer = None
@@ -35,11 +35,13 @@ def network(tasks: int, method: str | None) -> Network:
         names = [kind.name for kind in kinds]
         balancer = make_method(GRADIENTS[method], {}, tasks=names, exponents=[1.0] * tasks, parameters=0)
     embedding = Embedding([], [], INPUTS)
-    return Network(embedding, SharedBottom(INPUTS, [256, 128]), Fork(tasks, balancer), Towers(kinds, 128, [64]))
+    return Network(
+        embedding, SharedBottom(INPUTS, [256, 128]), Fork(tasks, balancer, update_every=every), Towers(kinds, 128, [64])
+    )
 
 
-def our_step(tasks: int, method: str | None, objective: str = "sum") -> Callable[[], None]:
-    net = network(tasks, method)
+def our_step(tasks: int, method: str | None, objective: str = "sum", every: int = 1) -> Callable[[], None]:
+    net = network(tasks, method, every)
     names = [task.name for task in net.tasks]
     options = {"weights": [1.0] * tasks} if objective == "fixed" else {}
     merge = make_method(OBJECTIVES[objective], options, tasks=names, exponents=[1.0] * tasks, parameters=0)
@@ -120,6 +122,7 @@ def main() -> None:
     for tasks in asked.tasks:
         steps = {"plain sum": our_step(tasks, None)}
         steps |= {method: our_step(tasks, method) for method in asked.methods}
+        steps["upgrad, every 3"] = our_step(tasks, "upgrad", every=STEPS)
         steps |= {objective: our_step(tasks, None, objective) for objective in asked.objectives}
         steps["torchjd mtl_backward upgrad"] = torchjd_step(tasks)
         least = measure(steps, asked.rounds)

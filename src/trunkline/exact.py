@@ -88,43 +88,54 @@ def _merge(
     learning: Sequence[Tensor],
     dense: int,
 ) -> list[Tensor] | None:
-    gramian_due = int(fork.backwards) % fork.update_every == 0 or fork.measure
-    if not gramian_due:
+    if not fork.due() and not fork.measure:
         # The last weights serve: they are applied at the cut, for one pass through the trunk instead of T.
-        fork.backwards += 1
-        weighted = []
-        for i in range(len(cut)):
-            parts = [w * c for w, c in zip(fork.kept_weights(), (b[i] for b in branches), strict=True) if c is not None]
-            weighted.append(torch.stack(parts).sum(0) if parts else None)
+        weighted = fork.reweigh(branches)
         return _pull(cut, weighted, learning)
-    rows: list[Tensor | None] = []
-    for branch in branches:
-        alive = any(cotangent is not None and bool(cotangent.any()) for cotangent in branch)
-        rows.append(_row(_pull(cut, branch, learning)) if alive else None)
-    if fork.process_group is not None:
-        rows = _averaged(rows, sum(source.numel() for source in learning), learning[0], fork.process_group)
-    merged = _combine(fork, rows, dense)
+    matrix, present = _jacobian(fork, cut, branches, learning)
+    merged = _combine(fork, matrix, present, dense)
     if merged is None:
         return None
     pieces = torch.split(merged, [source.numel() for source in learning])
     return [piece.view_as(source).to(source.dtype) for piece, source in zip(pieces, learning, strict=True)]
 
 
-def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None:
+def _jacobian(
+    fork: Fork, cut: Sequence[Tensor], branches: Sequence[Sequence[Tensor | None]], learning: Sequence[Tensor]
+) -> tuple[Tensor, list[int]]:
+    """Each present task's gradient over all sources `[P, M]`, and which tasks those are."""
+    alive = [any(c is not None and bool(c.any()) for c in branch) for branch in branches]
+    over_processes = fork.process_group is not None
+    present = [t for t in range(fork.tasks) if alive[t] or over_processes]
+    wide = torch.float64 if learning[0].dtype == torch.float64 else torch.float32
+    matrix = fork.rows(len(present), sum(source.numel() for source in learning), wide, learning[0].device)
+    for row, t in zip(matrix, present, strict=True):
+        if alive[t]:
+            torch.cat([gradient.flatten().to(wide) for gradient in _pull(cut, branches[t], learning)], out=row)
+        else:
+            row.zero_()
+    if over_processes:
+        dist.all_reduce(matrix, group=fork.process_group)
+        matrix /= dist.get_world_size(fork.process_group)
+        # A task is absent only where it is absent on every process.
+        present = [t for t in present if bool(matrix[t].any())]
+        matrix = matrix if len(present) == fork.tasks else matrix[present]
+    return matrix, present
+
+
+def _combine(fork: Fork, matrix: Tensor, present: list[int], dense: int) -> Tensor | None:
     balancer = fork.balancer
     if not isinstance(balancer, JacobianBalancer) or balancer.at_fork:
         group, fork.process_group = fork.process_group, None
         try:
             # Averaged rows are the same on every process: summing their Gramians would only scale them.
-            return fork.combine(rows)
+            return fork.combine(matrix, present)
         finally:
             fork.process_group = group
     # State lies on the trunk's dense parameters, the last of each row; leaves before them take the method's weights.
-    active = [t for t, row in enumerate(rows) if row is not None]
-    if not active:
+    if not present:
         return None
-    matrix = torch.stack([row for row in rows if row is not None])
-    positions = torch.tensor(active)
+    positions = torch.tensor(present)
     gramian = matrix @ matrix.T
     fork.gramian.zero_()
     fork.gramian[positions[:, None], positions[None, :]] = gramian.to(fork.gramian)
@@ -133,8 +144,8 @@ def _combine(fork: Fork, rows: list[Tensor | None], dense: int) -> Tensor | None
         fork.weights = torch.ones_like(fork.weights)
         return matrix.sum(0)
     split = matrix.shape[1] - dense
-    combined = balancer(matrix[:, split:], active)
-    weights = balancer.weights[active].to(matrix)
+    combined = balancer(matrix[:, split:], present)
+    weights = balancer.weights[present].to(matrix)
     fork.weights = balancer.weights.to(fork.weights).clone()
     return torch.cat([weights @ matrix[:, :split], combined])
 
@@ -146,16 +157,3 @@ def _pull(cut: Sequence[Tensor], cotangents: Sequence[Tensor | None], learning: 
         [t for t, _ in pairs], learning, [c for _, c in pairs], retain_graph=True, allow_unused=True
     )
     return [torch.zeros_like(s) if g is None else g for g, s in zip(gradients, learning, strict=True)]
-
-
-def _row(gradients: Sequence[Tensor]) -> Tensor:
-    row = torch.cat([gradient.flatten() for gradient in gradients])
-    return row if row.dtype == torch.float64 else row.float()
-
-
-def _averaged(rows: list[Tensor | None], size: int, like: Tensor, group: dist.ProcessGroup) -> list[Tensor | None]:
-    """Each task's gradient over all processes' batches; a task is absent only where it is absent on all."""
-    matrix = torch.stack([like.new_zeros(size) if row is None else row for row in rows])
-    dist.all_reduce(matrix, group=group)
-    matrix /= dist.get_world_size(group)
-    return [row if bool(row.any()) else None for row in matrix]

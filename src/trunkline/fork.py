@@ -1,5 +1,6 @@
 """The fork: where the trunk splits into the tasks' branches, and their gradients are balanced on the way back."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +80,7 @@ class Fork(nn.Module):
         self.update_every = update_every
         self.process_group = process_group
         self.measure = False
+        self._room: Tensor | None = None
         self.register_buffer("weights", torch.ones(tasks))
         self.register_buffer("gramian", torch.zeros(tasks, tasks), persistent=False)
         self.register_buffer("absent", torch.zeros(tasks, dtype=torch.bool))
@@ -119,26 +121,39 @@ class Fork(nn.Module):
     def merge(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
         """K merged gradients from the T branches' (each K tensors, None where a branch has none)."""
         k = len(cotangents[0])
+        if not self.due() and not self.measure:
+            return self.reweigh(cotangents)
         like = [next((c[i] for c in cotangents if c[i] is not None), None) for i in range(k)]
-        rows: list[Tensor | None] = [_row(branch, like) for branch in cotangents]
-        merged = self.combine(rows)
+        present = [t for t, branch in enumerate(cotangents) if any(c is not None for c in branch)]
+        shapes = [shape for shape in like if shape is not None]
+        wide = torch.float64 if any(shape.dtype == torch.float64 for shape in shapes) else torch.float32
+        size = sum(shape.numel() for shape in shapes)
+        matrix = self.rows(len(present), size, wide, shapes[0].device if shapes else None)
+        if present:
+            torch.stack([_row(cotangents[t], like, wide) for t in present], out=matrix)
+        merged = self.combine(matrix, present)
         if self.balancer is None:
             return [_plain_sum([branch[i] for branch in cotangents]) for i in range(k)]
         if merged is None:
             return [None] * k
-        pieces = torch.split(merged, [0 if piece is None else piece.numel() for piece in like])
-        return [
-            None if shape is None else piece.view(shape.shape).to(shape.dtype)
-            for piece, shape in zip(pieces, like, strict=True)
-        ]
+        pieces = iter(torch.split(merged, [shape.numel() for shape in shapes]))
+        return [None if shape is None else next(pieces).view(shape.shape).to(shape.dtype) for shape in like]
+
+    def rows(self, count: int, size: int, dtype: torch.dtype, device: torch.device | None) -> Tensor:
+        """Room for gradients `[count, size]`, the same from one backward to the next.
+
+        Fresh memory of this size would be mapped page by page in every step, which costs more than the arithmetic.
+        """
+        room = self._room
+        if room is None or room.numel() < count * size or (room.dtype, room.device) != (dtype, device or room.device):
+            room = self._room = torch.empty(count * size, dtype=dtype, device=device)
+        return room[: count * size].view(count, size)
 
     @torch.no_grad()
-    def combine(self, rows: Sequence[Tensor | None]) -> Tensor | None:
-        """One gradient `[M]` from T gradients `[M]`, None where a task has none; updates `weights` and `gramian`."""
-        present = [t for t, row in enumerate(rows) if row is not None]
-        matrix = torch.stack([row for row in rows if row is not None]) if present else torch.zeros(0, 0)
-        weights = self.kept_weights()
-        due = int(self.backwards) % self.update_every == 0
+    def combine(self, matrix: Tensor, present: Sequence[int]) -> Tensor | None:
+        """One gradient `[M]` from the gradients `[P, M]` of the tasks `present`; updates `weights` and `gramian`."""
+        due = self.due()
+        weights = self.weights if due else self.kept_weights()
         self.backwards += 1
         if due or self.measure:
             gramian = self._measure(matrix, present)
@@ -148,53 +163,97 @@ class Fork(nn.Module):
             if due:
                 weights = self._weigh(gramian.cpu())
                 self.weights = weights.to(self.weights)
-                self.absent = (gramian.diagonal() == 0).to(self.absent)
-        return weights[present].to(matrix) @ matrix if present else None
+                if self.update_every > 1:
+                    self.absent = (gramian.diagonal() == 0).to(self.absent)
+        if not present:
+            return None
+        weights = weights if len(present) == self.tasks else weights[list(present)]
+        return weights.to(matrix) @ matrix
+
+    def due(self) -> bool:
+        """Whether the next backward asks the balancer."""
+        return int(self.backwards) % self.update_every == 0
+
+    def reweigh(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+        """The last weights on new gradients: one pass over each, and no copy."""
+        self.backwards += 1
+        weights = self.kept_weights().tolist()
+        merged: list[Tensor | None] = []
+        for i in range(len(cotangents[0])):
+            parts = [(w, c[i]) for w, c in zip(weights, cotangents, strict=True)]
+            total = None
+            for weight, cotangent in parts:
+                if cotangent is not None:
+                    wide = cotangent if cotangent.dtype == torch.float64 else cotangent.float()
+                    total = wide * weight if total is None else total.add_(wide, alpha=weight)
+            like = next((c for _, c in parts if c is not None), None)
+            merged.append(None if total is None or like is None else total.to(like.dtype))
+        return merged
 
     def kept_weights(self) -> Tensor:
         """`[T]` weights between two updates; 1 for a task that the last update did not see, lest it stand still."""
         return torch.where(self.absent, 1.0, self.weights)
 
-    def _measure(self, matrix: Tensor, present: list[int]) -> Tensor:
-        gramian = torch.zeros(self.tasks, self.tasks, dtype=matrix.dtype, device=matrix.device)
-        if present:
-            gramian[_grid(present)] = matrix @ matrix.T
+    def _measure(self, matrix: Tensor, present: Sequence[int]) -> Tensor:
+        if len(present) == self.tasks:
+            gramian = _gramian(matrix)
+        else:
+            gramian = torch.zeros(self.tasks, self.tasks, dtype=matrix.dtype, device=matrix.device)
+            if present:
+                gramian[_grid(present)] = _gramian(matrix)
         if self.process_group is not None:
             dist.all_reduce(gramian, group=self.process_group)
         return gramian
 
     def _weigh(self, gramian: Tensor) -> Tensor:
-        if self.balancer is None or not gramian.isfinite().all():
+        values = gramian.tolist()
+        if self.balancer is None or not all(math.isfinite(value) for row in values for value in row):
             # An overflow of scaled half-precision gradients, or a broken loss: the scaler or the loop deals with it.
             return torch.ones(self.tasks)
+        active = [t for t in range(self.tasks) if values[t][t] > 0]
+        if len(active) == self.tasks:
+            everyone: Tensor = self.balancer(gramian, active)
+            return everyone
         weights = torch.zeros_like(gramian[0])
-        active = gramian.diagonal().nonzero().flatten().tolist()
         if active:
             weights[active] = self.balancer(gramian[_grid(active)], active)
         return weights
 
-    def _combine_jacobian(self, matrix: Tensor, present: list[int], gramian: Tensor) -> Tensor | None:
+    def _combine_jacobian(self, matrix: Tensor, present: Sequence[int], gramian: Tensor) -> Tensor | None:
         assert isinstance(self.balancer, JacobianBalancer)
         if not present:
             return None
-        norms = gramian.diagonal()
-        active = [t for t in present if norms[t] > 0]
-        if not active or not gramian.isfinite().all():
+        norms = gramian.diagonal().tolist()
+        rows = [row for row, t in enumerate(present) if norms[t] > 0]
+        if not rows or not gramian.isfinite().all():
             return matrix.sum(0)
-        combined: Tensor = self.balancer(matrix[[present.index(t) for t in active]], active)
+        combined: Tensor = self.balancer(matrix[rows], [present[row] for row in rows])
         return combined
 
 
-def _row(branch: Sequence[Tensor | None], like: Sequence[Tensor | None]) -> Tensor | None:
-    if all(cotangent is None for cotangent in branch):
-        return None
+BLOCKS, LEAST = 64, 1024
+"""A long thin matrix times its transpose is formed in this many blocks, if they are at least this wide."""
+
+
+def _gramian(matrix: Tensor) -> Tensor:
+    """`matrix @ matrix.T` for `[T, M]`, M much larger than T, which a CPU's matrix product does not expect."""
+    tasks, size = matrix.shape
+    width = size // BLOCKS
+    if width < LEAST or matrix.device.type != "cpu":
+        return matrix @ matrix.T
+    blocks = matrix[:, : width * BLOCKS].view(tasks, BLOCKS, width).transpose(0, 1)
+    rest = matrix[:, width * BLOCKS :]
+    return torch.bmm(blocks, blocks.transpose(1, 2)).sum(0) + rest @ rest.T
+
+
+def _row(branch: Sequence[Tensor | None], like: Sequence[Tensor | None], dtype: torch.dtype) -> Tensor:
+    """One task's gradients with respect to all tensors of the cut, in a row; zeros where it has none."""
     parts = [
-        torch.zeros_like(shape).flatten() if cotangent is None else cotangent.flatten()
+        (torch.zeros_like(shape) if cotangent is None else cotangent).flatten().to(dtype)
         for cotangent, shape in zip(branch, like, strict=True)
         if shape is not None
     ]
-    row = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return row if row.dtype == torch.float64 else row.float()
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _plain_sum(cotangents: Sequence[Tensor | None]) -> Tensor | None:
@@ -205,8 +264,8 @@ def _plain_sum(cotangents: Sequence[Tensor | None]) -> Tensor | None:
     return total
 
 
-def _grid(indices: list[int]) -> tuple[Tensor, Tensor]:
-    positions = torch.tensor(indices)
+def _grid(indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    positions = torch.tensor(list(indices))
     return positions[:, None], positions[None, :]
 
 

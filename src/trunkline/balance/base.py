@@ -1,5 +1,6 @@
 """The contracts of balancers: what turns several losses, or their gradients, into one update."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -127,12 +128,12 @@ class GramianBalancer(nn.Module, ABC):
         if len(positions) != len(gramian):
             raise UserError(f"a Gramian of {len(gramian)} tasks with {len(positions)} positions")
         products = gramian.detach().to("cpu", torch.float64)
-        largest = products.diagonal().max()
+        largest = max(products.diagonal().tolist())
         weights = self.weigh(products / largest if largest > 0 else products, positions)
-        # Methods whose weights may be negative are measured by absolute values: a sum near 0 would blow up the step.
-        total = weights.abs().sum()
-        if self.rescale and total > 0:
-            weights = weights * (len(weights) / total)
+        if self.rescale:
+            # By absolute values, since some methods' weights may be negative: a sum near 0 would blow up the step.
+            total = math.fsum(map(abs, weights.tolist()))
+            weights = weights * (len(weights) / total) if total > 0 else weights
         return weights.to(gramian)
 
     @abstractmethod
