@@ -1,4 +1,4 @@
-"""Two losses of a point in the plane: where does each Gramian method end, from five starts?
+"""Two losses of a point in the plane: where does each gradient method, and FAMO, end from five starts?
 
 The problem of CAGrad (Liu et al. 2021, arXiv 2110.14048) as Nash-MTL (Navon et al. 2022, arXiv 2202.01017) runs it: the
 first loss counts a tenth, Adam at 0.001, 35 000 steps. Above the abscissa two narrow valleys; below it two bowls whose
@@ -19,12 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from trunkline.balance.aligned import AlignedMTL
-from trunkline.balance.base import GramianBalancer
+from trunkline.balance.base import GramianBalancer, ObjectiveBalancer
 from trunkline.balance.cagrad import CAGrad
 from trunkline.balance.conflict_free import ConFIG
 from trunkline.balance.dualproj import DualProj
 from trunkline.balance.equal import Equal
 from trunkline.balance.fairgrad import FairGrad
+from trunkline.balance.famo import FAMO
 from trunkline.balance.gradvac import GradVac
 from trunkline.balance.imtl_g import IMTLG
 from trunkline.balance.mgda import MGDA
@@ -34,7 +35,10 @@ from trunkline.balance.upgrad import UPGrad
 
 Floats = NDArray[np.float64]
 
-METHODS: dict[str, Callable[[], GramianBalancer]] = {
+Balancer = GramianBalancer | ObjectiveBalancer
+SCALE = 0.1
+
+METHODS: dict[str, Callable[[], Balancer]] = {
     "sum": Equal,
     "mgda": MGDA,
     "pcgrad": PCGrad,
@@ -47,6 +51,8 @@ METHODS: dict[str, Callable[[], GramianBalancer]] = {
     "gradvac": lambda: GradVac(2),
     "dualproj": DualProj,
     "conflict_free": ConFIG,
+    # The losses' least values, which FAMO wants to know, are -20 in both bowls.
+    "famo": lambda: FAMO(2, min_losses=[-20.1 * SCALE, -20.1]),
 }
 EXPECTED = ("mgda", "cagrad", "nash", "fairgrad")
 """Methods that have to end on the Pareto set from every start.
@@ -56,7 +62,6 @@ PCGrad, and UPGrad which is the same for two tasks, creep along the valley from 
 them is short.
 """
 STARTS = np.array([[-8.5, 7.5], [0.0, 0.0], [9.0, 9.0], [-7.5, -0.5], [9.0, -1.0]])
-SCALE = 0.1
 PARETO = -8.3552
 LEAST = 5e-6
 
@@ -98,20 +103,31 @@ def _losses_and_gradients(x: Floats) -> tuple[Floats, Floats]:
     return np.stack(values), np.stack(rows, axis=1)
 
 
-def descend(build: Callable[[], GramianBalancer], steps: int) -> Floats:
+def weights_of(balancer: Balancer, values: Floats, rows: Floats) -> Floats:
+    """Weights `[2]` at losses `[2]` with gradients `[2, 2]`."""
+    if isinstance(balancer, GramianBalancer):
+        return balancer(torch.from_numpy(rows @ rows.T)).numpy()
+    leaf = torch.from_numpy(values).requires_grad_()
+    return torch.autograd.grad(balancer(leaf), leaf)[0].numpy()
+
+
+def descend(build: Callable[[], Balancer], steps: int) -> Floats:
     """The paths `[steps + 1, 5, 2]` of Adam at 0.001, each start with a balancer of its own."""
     balancers = [build() for _ in STARTS]
     x, mean, square = STARTS.copy(), np.zeros_like(STARTS), np.zeros_like(STARTS)
     path = [x]
     for step in range(1, steps + 1):
-        rows = gradients(x)
-        gramians = torch.from_numpy(rows @ rows.transpose(0, 2, 1))
-        weights = torch.stack([balancer(gramian) for balancer, gramian in zip(balancers, gramians, strict=True)])
-        update = (weights.numpy()[:, :, None] * rows).sum(axis=1)
+        values, rows = _losses_and_gradients(x)
+        pairs = zip(balancers, values.T, rows, strict=True)
+        weights = np.stack([weights_of(balancer, value, row) for balancer, value, row in pairs])
+        update = (weights[:, :, None] * rows).sum(axis=1)
         mean = 0.9 * mean + 0.1 * update
         square = 0.999 * square + 0.001 * update**2
         corrected = np.sqrt(square / (1.0 - 0.999**step)) + 1e-8
         x = x - 0.001 * mean / (1.0 - 0.9**step) / corrected
+        for balancer, value in zip(balancers, losses(x).T, strict=True):
+            if isinstance(balancer, ObjectiveBalancer):
+                balancer.observe(torch.ones(2, dtype=torch.bool), losses=torch.from_numpy(value))
         path.append(x)
     return np.stack(path)
 
