@@ -52,7 +52,7 @@ METHODS: dict[str, Callable[[], Balancer]] = {
     "dualproj": DualProj,
     "conflict_free": ConFIG,
     # The losses' least values, which FAMO wants to know, are -20 in both bowls.
-    "famo": lambda: FAMO(2, min_losses=[-20.1 * SCALE, -20.1]),
+    "famo": lambda: FAMO(2, decay=1e-5, min_losses=[-20.1 * SCALE, -20.1]),
 }
 EXPECTED = ("mgda", "cagrad", "nash", "fairgrad")
 """Methods that have to end on the Pareto set from every start.

@@ -325,3 +325,19 @@ def test_an_unknown_command_and_an_unknown_data_set(folder, trunkline):
     assert status == 2
     assert err
     assert not (folder / "there").exists()
+
+
+def test_problems_of_config_and_files_come_together(tmp_path, trunkline):
+    (tmp_path / "bad.yaml").write_text(
+        "data: {train: nowhere.parquet}\n"
+        "tasks: {click: binary, buy: {kind: binary, reads: [clik]}}\n"
+        "optimizer: {subnets: {'twr.*': {lr: 1}}}\n"
+        "training: {select: mean_acu}\n",
+        encoding="utf-8",
+    )
+    status, _, said = trunkline("train", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "run"))
+
+    assert status == 2
+    for words in ("nowhere.parquet does not exist", "reads 'clik'", "'twr.*' matches none", "'mean_acu' is no score"):
+        assert words in said
+    assert not (tmp_path / "run").exists()

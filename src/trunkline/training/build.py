@@ -1,6 +1,7 @@
 """From a config to the objects of a training: the one place where names become things."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 import torch
@@ -180,18 +181,21 @@ def check_config(config: Config) -> list[Task]:
         UserError: all of it.
     """
     problems = Problems()
-    tasks = []
+    tasks: list[Task] = []
     with problems.collect():
         tasks = build_tasks(config)
-        check_tasks(tasks)
     with problems.collect():
         pick_device(config.training)
-    if not problems:
+    if tasks:
+        with problems.collect():
+            check_tasks(tasks)
         with problems.collect():
             selection(config.training.select, tasks)
         with problems.collect():
-            # No row is read yet: one feature of each sort gives every subnet that there could be.
-            check_subnets(config, tasks, widths=[1], numbers=1)
+            # No row is read yet: one feature of each sort gives every subnet that there could be. How tasks depend on
+            # one another is checked above and makes no subnet.
+            apart = [replace(task, reads=(), where=None) for task in tasks]
+            check_subnets(config, apart, widths=[1], numbers=1)
     problems.raise_if_any()
     return tasks
 

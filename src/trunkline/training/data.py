@@ -8,7 +8,7 @@ import polars as pl
 
 from trunkline.config import Config, DataConfig, RegressionConfig
 from trunkline.errors import Problems, UserError
-from trunkline.tables import Batch, Encoder, Feature, Labels, Split, cut, infer, read
+from trunkline.tables import Batch, Encoder, Feature, Labels, Split, cut, infer, read, scan
 from trunkline.tasks import Task
 
 PARTS = ("train", "valid", "test")
@@ -32,6 +32,21 @@ class Data:
     stores: dict[str, Batch]
     features: list[Feature]
     split: dict[str, Any] | None
+
+
+def check_files(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> None:
+    """Look whether the files of every part are there and can be opened, without reading their rows.
+
+    Raises:
+        UserError: what is wrong with any of them.
+    """
+    problems = Problems()
+    for part in PARTS:
+        source = getattr(data, part)
+        if source is not None and part not in frames:
+            with problems.collect():
+                scan(source, null_values=data.null_values)
+    problems.raise_if_any()
 
 
 def read_parts(

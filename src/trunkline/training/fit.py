@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from trunkline.config import Config
-from trunkline.errors import UserError
+from trunkline.errors import Problems, UserError
 from trunkline.tables import Batches
-from trunkline.tasks import Regression
+from trunkline.tasks import Regression, Task
 from trunkline.training.build import (
     build_features,
     build_network,
@@ -20,7 +20,7 @@ from trunkline.training.build import (
     pick_device,
 )
 from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
-from trunkline.training.data import Data, prepare
+from trunkline.training.data import Data, check_files, prepare
 from trunkline.training.evaluate import evaluate
 from trunkline.training.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
 from trunkline.training.fitted import read_fitted, write_fitted
@@ -76,9 +76,17 @@ def fit(
         ['buy', 'click']
     """
     config = Config.make(config, overrides=overrides)
-    tasks = check_config(config)
     given = {"train": train, "valid": valid, "test": test}
     frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
+    problems = Problems()
+    tasks: list[Task] = []
+    with problems.collect():
+        tasks = check_config(config)
+    if problems:
+        # Rows are not looked at for a config that cannot work, but a missing file is said along with the rest.
+        with problems.collect():
+            check_files(config.data, frames)
+        problems.raise_if_any()
     holder = TemporaryFolder() if out is None else None
     run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     if resume:
