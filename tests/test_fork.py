@@ -15,6 +15,7 @@ from trunkline.balance import (
     ExcessMTL,
     FromTorchJD,
     GradDrop,
+    GradVac,
     GramianBalancer,
     JacobianBalancer,
     MoCo,
@@ -694,3 +695,10 @@ def test_a_checkpointed_trunk_has_the_same_gradients(reentrant):
     assert other.sharing.trunk.runs == 4
     assert all(torch.equal(one, two) for one, two in zip(gradients_of(other), gradients_of(plain), strict=True))
     assert torch.equal(other.fork.weights, plain.fork.weights)
+
+
+@pytest.mark.parametrize("balancer", [GradVac(3), MoCo(3, 5)])
+def test_a_balancer_made_for_other_tasks_is_refused(balancer):
+    with pytest.raises(UserError, match="was made for 3 tasks, the fork has 2 branches"):
+        Fork(2, balancer)
+    assert Fork(3, balancer).tasks == 3

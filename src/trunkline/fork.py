@@ -45,7 +45,7 @@ class Fork(nn.Module):
 
     Raises:
         UserError: fewer than one branch; `update_every` below 1, or above 1 without a Gramian balancer; a balancer
-            that keeps state per parameter; a process group with a Jacobian balancer that mixes coordinates.
+            made for another number of tasks; a process group with a Jacobian balancer that mixes coordinates.
 
     Example:
         >>> fork = Fork(2, PCGrad())
@@ -75,6 +75,11 @@ class Fork(nn.Module):
                 f"{type(balancer).__name__} mixes coordinates that lie on several processes; under a process group "
                 "take a Gramian balancer"
             )
+        remembered = getattr(balancer, "tasks", None)
+        if remembered is None and isinstance(balancer, JacobianBalancer) and not balancer.at_fork:
+            remembered = len(balancer.weights)
+        if remembered is not None and remembered != tasks:
+            raise UserError(f"{type(balancer).__name__} was made for {remembered} tasks, the fork has {tasks} branches")
         self.tasks = tasks
         self.balancer = balancer
         self.update_every = update_every
