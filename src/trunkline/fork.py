@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from trunkline.balance.base import GramianBalancer, JacobianBalancer
+from trunkline.cotangents import FEW, dots, gramian_of, plain_sum, row_of, weighted_sum
 from trunkline.errors import UserError
 
 
@@ -125,24 +126,57 @@ class Fork(nn.Module):
     @torch.no_grad()
     def merge(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
         """K merged gradients from the T branches' (each K tensors, None where a branch has none)."""
-        k = len(cotangents[0])
         if not self.due() and not self.measure:
             return self.reweigh(cotangents)
-        like = [next((c[i] for c in cotangents if c[i] is not None), None) for i in range(k)]
+        if isinstance(self.balancer, JacobianBalancer):
+            return self._merge_rows(cotangents)
+        weights = self._ask(self._products(cotangents))
+        if self.balancer is None:
+            return [plain_sum([branch[i] for branch in cotangents]) for i in range(len(cotangents[0]))]
+        return weighted_sum(cotangents, weights.tolist())
+
+    def _merge_rows(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+        matrix, present, like = self._stacked(cotangents)
+        merged = self.combine(matrix, present)
+        if merged is None:
+            return [None] * len(like)
+        pieces = iter(torch.split(merged, [shape.numel() for shape in like if shape is not None]))
+        return [None if shape is None else next(pieces).view(shape.shape).to(shape.dtype) for shape in like]
+
+    def _stacked(self, cotangents: Sequence[Sequence[Tensor | None]]) -> tuple[Tensor, list[int], list[Tensor | None]]:
+        """The branches' gradients as rows `[P, M]`, which tasks those are, and a gradient of each tensor's shape."""
+        like = [next((c[i] for c in cotangents if c[i] is not None), None) for i in range(len(cotangents[0]))]
         present = [t for t, branch in enumerate(cotangents) if any(c is not None for c in branch)]
         shapes = [shape for shape in like if shape is not None]
         wide = torch.float64 if any(shape.dtype == torch.float64 for shape in shapes) else torch.float32
         size = sum(shape.numel() for shape in shapes)
         matrix = self.rows(len(present), size, wide, shapes[0].device if shapes else None)
         if present:
-            torch.stack([_row(cotangents[t], like, wide) for t in present], out=matrix)
-        merged = self.combine(matrix, present)
-        if self.balancer is None:
-            return [_plain_sum([branch[i] for branch in cotangents]) for i in range(k)]
-        if merged is None:
-            return [None] * k
-        pieces = iter(torch.split(merged, [shape.numel() for shape in shapes]))
-        return [None if shape is None else next(pieces).view(shape.shape).to(shape.dtype) for shape in like]
+            torch.stack([row_of(cotangents[t], like, wide) for t in present], out=matrix)
+        return matrix, present, like
+
+    def _products(self, cotangents: Sequence[Sequence[Tensor | None]]) -> Tensor:
+        """The Gramian `[T, T]` of the branches' gradients over all processes."""
+        if self.tasks <= FEW and all(c is None or c.device.type == "cpu" for branch in cotangents for c in branch):
+            gramian = dots(cotangents)
+            if self.process_group is not None:
+                dist.all_reduce(gramian, group=self.process_group)
+            return gramian
+        matrix, present, _ = self._stacked(cotangents)
+        return self._measure(matrix, present)
+
+    def _ask(self, gramian: Tensor) -> Tensor:
+        """Weights `[T]` for a Gramian `[T, T]`, the last ones between two updates; keeps what there is to keep."""
+        due = self.due()
+        weights = self.weights if due else self.kept_weights()
+        self.backwards += 1
+        self.gramian = gramian.to(self.gramian)
+        if due:
+            weights = self._weigh(gramian.cpu())
+            self.weights = weights.to(self.weights)
+            if self.update_every > 1:
+                self.absent = (gramian.diagonal() == 0).to(self.absent)
+        return weights
 
     def rows(self, count: int, size: int, dtype: torch.dtype, device: torch.device | None) -> Tensor:
         """Room for gradients `[count, size]`, the same from one backward to the next.
@@ -157,19 +191,12 @@ class Fork(nn.Module):
     @torch.no_grad()
     def combine(self, matrix: Tensor, present: Sequence[int]) -> Tensor | None:
         """One gradient `[M]` from the gradients `[P, M]` of the tasks `present`; updates `weights` and `gramian`."""
-        due = self.due()
-        weights = self.weights if due else self.kept_weights()
-        self.backwards += 1
-        if due or self.measure:
-            gramian = self._measure(matrix, present)
+        gramian = self._measure(matrix, present)
+        if isinstance(self.balancer, JacobianBalancer):
+            self.backwards += 1
             self.gramian = gramian.to(self.gramian)
-            if isinstance(self.balancer, JacobianBalancer):
-                return self._combine_jacobian(matrix, present, gramian)
-            if due:
-                weights = self._weigh(gramian.cpu())
-                self.weights = weights.to(self.weights)
-                if self.update_every > 1:
-                    self.absent = (gramian.diagonal() == 0).to(self.absent)
+            return self._combine_jacobian(matrix, present, gramian)
+        weights = self._ask(gramian)
         if not present:
             return None
         weights = weights if len(present) == self.tasks else weights[list(present)]
@@ -180,20 +207,9 @@ class Fork(nn.Module):
         return int(self.backwards) % self.update_every == 0
 
     def reweigh(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
-        """The last weights on new gradients: one pass over each, and no copy."""
+        """K merged gradients under the last weights, for a backward between two updates."""
         self.backwards += 1
-        weights = self.kept_weights().tolist()
-        merged: list[Tensor | None] = []
-        for i in range(len(cotangents[0])):
-            parts = [(w, c[i]) for w, c in zip(weights, cotangents, strict=True)]
-            total = None
-            for weight, cotangent in parts:
-                if cotangent is not None:
-                    wide = cotangent if cotangent.dtype == torch.float64 else cotangent.float()
-                    total = wide * weight if total is None else total.add_(wide, alpha=weight)
-            like = next((c for _, c in parts if c is not None), None)
-            merged.append(None if total is None or like is None else total.to(like.dtype))
-        return merged
+        return weighted_sum(cotangents, self.kept_weights().tolist())
 
     def kept_weights(self) -> Tensor:
         """`[T]` weights between two updates; 1 for a task that the last update did not see, lest it stand still."""
@@ -201,11 +217,11 @@ class Fork(nn.Module):
 
     def _measure(self, matrix: Tensor, present: Sequence[int]) -> Tensor:
         if len(present) == self.tasks:
-            gramian = _gramian(matrix)
+            gramian = gramian_of(matrix)
         else:
             gramian = torch.zeros(self.tasks, self.tasks, dtype=matrix.dtype, device=matrix.device)
             if present:
-                gramian[_grid(present)] = _gramian(matrix)
+                gramian[_grid(present)] = gramian_of(matrix)
         if self.process_group is not None:
             dist.all_reduce(gramian, group=self.process_group)
         return gramian
@@ -234,39 +250,6 @@ class Fork(nn.Module):
             return matrix.sum(0)
         combined: Tensor = self.balancer(matrix[rows], [present[row] for row in rows])
         return combined
-
-
-BLOCKS, LEAST = 64, 1024
-"""A long thin matrix times its transpose is formed in this many blocks, if they are at least this wide."""
-
-
-def _gramian(matrix: Tensor) -> Tensor:
-    """`matrix @ matrix.T` for `[T, M]`, M much larger than T, which a CPU's matrix product does not expect."""
-    tasks, size = matrix.shape
-    width = size // BLOCKS
-    if width < LEAST or matrix.device.type != "cpu":
-        return matrix @ matrix.T
-    blocks = matrix[:, : width * BLOCKS].view(tasks, BLOCKS, width).transpose(0, 1)
-    rest = matrix[:, width * BLOCKS :]
-    return torch.bmm(blocks, blocks.transpose(1, 2)).sum(0) + rest @ rest.T
-
-
-def _row(branch: Sequence[Tensor | None], like: Sequence[Tensor | None], dtype: torch.dtype) -> Tensor:
-    """One task's gradients with respect to all tensors of the cut, in a row; zeros where it has none."""
-    parts = [
-        (torch.zeros_like(shape) if cotangent is None else cotangent).flatten().to(dtype)
-        for cotangent, shape in zip(branch, like, strict=True)
-        if shape is not None
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _plain_sum(cotangents: Sequence[Tensor | None]) -> Tensor | None:
-    """Added up as autograd adds them, last task first and in their own dtype: measuring changes no bit."""
-    total = None
-    for cotangent in reversed(cotangents):
-        total = cotangent if total is None else total if cotangent is None else total + cotangent
-    return total
 
 
 def _grid(indices: Sequence[int]) -> tuple[Tensor, Tensor]:
