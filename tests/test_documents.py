@@ -75,7 +75,7 @@ def test_commands_in_documents_run(text, place, monkeypatch):
     if not commands:
         pytest.skip("no trunkline command in this block")
     if any(shlex.split(command)[1] == "data" for command in commands):
-        pytest.skip("this block fetches public data; tests/datasets and tests/test_real_data.py hold it")
+        pytest.skip("this block fetches public data; tests/datasets and tests/test_reach.py hold it")
     for command in commands:
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         with pytest.raises(SystemExit) as ended:
