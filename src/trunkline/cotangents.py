@@ -11,13 +11,14 @@ BLOCKS, LEAST = 64, 1024
 """A long thin matrix times its transpose is formed in this many blocks, if they are at least this wide."""
 
 
+def wide_of(tensors: Sequence[Tensor]) -> torch.dtype:
+    """float64 if any of them is, or else float32: half precision is raised."""
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
 def dots(cotangents: Sequence[Sequence[Tensor | None]]) -> Tensor:
     """The Gramian `[T, T]` pair by pair: for few tasks cheaper than to copy their gradients side by side."""
-    wide = (
-        torch.float64
-        if any(c is not None and c.dtype == torch.float64 for b in cotangents for c in b)
-        else torch.float32
-    )
+    wide = wide_of([c for branch in cotangents for c in branch if c is not None])
     flat = [[None if c is None else c.flatten().to(wide) for c in branch] for branch in cotangents]
     gramian = torch.zeros(len(flat), len(flat), dtype=wide)
     pairs = [(s, t) for s in range(len(flat)) for t in range(s, len(flat))]

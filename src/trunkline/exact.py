@@ -126,19 +126,13 @@ def _jacobian(
 def _combine(fork: Fork, matrix: Tensor, present: list[int], dense: int) -> Tensor | None:
     balancer = fork.balancer
     if not isinstance(balancer, JacobianBalancer) or balancer.at_fork:
-        group, fork.process_group = fork.process_group, None
-        try:
-            # Averaged rows are the same on every process: summing their Gramians would only scale them.
-            return fork.combine(matrix, present)
-        finally:
-            fork.process_group = group
+        # Averaged rows are the same on every process: there is nothing to sum over processes.
+        return fork.combine(matrix, present)
     # State lies on the trunk's dense parameters, the last of each row; leaves before them take the method's weights.
     if not present:
         return None
-    positions = torch.tensor(present)
-    gramian = matrix @ matrix.T
-    fork.gramian.zero_()
-    fork.gramian[positions[:, None], positions[None, :]] = gramian.to(fork.gramian)
+    gramian = fork.products(matrix, present)
+    fork.gramian = gramian.to(fork.gramian)
     if not gramian.isfinite().all():
         # As in the fork: the scaler or the loop deals with it, and no moving average must take it in.
         fork.weights = torch.ones_like(fork.weights)

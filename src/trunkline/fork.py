@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from trunkline.balance.base import GramianBalancer, JacobianBalancer
-from trunkline.cotangents import FEW, dots, gramian_of, plain_sum, row_of, weighted_sum
+from trunkline.cotangents import FEW, dots, gramian_of, plain_sum, row_of, weighted_sum, wide_of
 from trunkline.errors import UserError
 
 
@@ -137,7 +137,7 @@ class Fork(nn.Module):
 
     def _merge_rows(self, cotangents: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
         matrix, present, like = self._stacked(cotangents)
-        merged = self.combine(matrix, present)
+        merged = self.combine(matrix, present, group=self.process_group)
         if merged is None:
             return [None] * len(like)
         pieces = iter(torch.split(merged, [shape.numel() for shape in like if shape is not None]))
@@ -148,8 +148,7 @@ class Fork(nn.Module):
         like = [next((c[i] for c in cotangents if c[i] is not None), None) for i in range(len(cotangents[0]))]
         present = [t for t, branch in enumerate(cotangents) if any(c is not None for c in branch)]
         shapes = [shape for shape in like if shape is not None]
-        wide = torch.float64 if any(shape.dtype == torch.float64 for shape in shapes) else torch.float32
-        size = sum(shape.numel() for shape in shapes)
+        wide, size = wide_of(shapes), sum(shape.numel() for shape in shapes)
         matrix = self.rows(len(present), size, wide, shapes[0].device if shapes else None)
         if present:
             torch.stack([row_of(cotangents[t], like, wide) for t in present], out=matrix)
@@ -158,12 +157,9 @@ class Fork(nn.Module):
     def _products(self, cotangents: Sequence[Sequence[Tensor | None]]) -> Tensor:
         """The Gramian `[T, T]` of the branches' gradients over all processes."""
         if self.tasks <= FEW and all(c is None or c.device.type == "cpu" for branch in cotangents for c in branch):
-            gramian = dots(cotangents)
-            if self.process_group is not None:
-                dist.all_reduce(gramian, group=self.process_group)
-            return gramian
+            return _over_processes(dots(cotangents), self.process_group)
         matrix, present, _ = self._stacked(cotangents)
-        return self._measure(matrix, present)
+        return self.products(matrix, present, group=self.process_group)
 
     def _ask(self, gramian: Tensor) -> Tensor:
         """Weights `[T]` for a Gramian `[T, T]`, the last ones between two updates; keeps what there is to keep."""
@@ -189,9 +185,17 @@ class Fork(nn.Module):
         return room[: count * size].view(count, size)
 
     @torch.no_grad()
-    def combine(self, matrix: Tensor, present: Sequence[int]) -> Tensor | None:
-        """One gradient `[M]` from the gradients `[P, M]` of the tasks `present`; updates `weights` and `gramian`."""
-        gramian = self._measure(matrix, present)
+    def combine(
+        self, matrix: Tensor, present: Sequence[int], *, group: dist.ProcessGroup | None = None
+    ) -> Tensor | None:
+        """One gradient `[M]` from the gradients `[P, M]` of the tasks `present`; updates `weights` and `gramian`.
+
+        Args:
+            matrix: the gradients.
+            present: positions of the P tasks among all T.
+            group: processes over which the Gramian is summed, where each holds other coordinates.
+        """
+        gramian = self.products(matrix, present, group=group)
         if isinstance(self.balancer, JacobianBalancer):
             self.backwards += 1
             self.gramian = gramian.to(self.gramian)
@@ -215,16 +219,15 @@ class Fork(nn.Module):
         """`[T]` weights between two updates; 1 for a task that the last update did not see, lest it stand still."""
         return torch.where(self.absent, 1.0, self.weights)
 
-    def _measure(self, matrix: Tensor, present: Sequence[int]) -> Tensor:
+    def products(self, matrix: Tensor, present: Sequence[int], *, group: dist.ProcessGroup | None = None) -> Tensor:
+        """The Gramian `[T, T]` of the gradients `[P, M]` of the tasks `present`, zeros for the others."""
         if len(present) == self.tasks:
             gramian = gramian_of(matrix)
         else:
             gramian = torch.zeros(self.tasks, self.tasks, dtype=matrix.dtype, device=matrix.device)
             if present:
                 gramian[_grid(present)] = gramian_of(matrix)
-        if self.process_group is not None:
-            dist.all_reduce(gramian, group=self.process_group)
-        return gramian
+        return _over_processes(gramian, group)
 
     def _weigh(self, gramian: Tensor) -> Tensor:
         values = gramian.tolist()
@@ -250,6 +253,12 @@ class Fork(nn.Module):
             return matrix.sum(0)
         combined: Tensor = self.balancer(matrix[rows], [present[row] for row in rows])
         return combined
+
+
+def _over_processes(gramian: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    if group is not None:
+        dist.all_reduce(gramian, group=group)
+    return gramian
 
 
 def _grid(indices: Sequence[int]) -> tuple[Tensor, Tensor]:

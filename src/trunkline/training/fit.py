@@ -163,7 +163,7 @@ def _train(
         loop()
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
-    model = Model.load(run.path, device=device.type)
+    model = Model.load(run.path, device=device.type, holder=holder)
     scores = {
         part: evaluate(model.network, batches[part], device, amp=c.amp) for part in ("valid", "test") if part in batches
     }
@@ -181,7 +181,7 @@ def _train(
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
         },
     )
-    return Model.load(run.path, device=device.type, holder=holder)
+    return model
 
 
 def _noise(tasks: tuple[Any, ...], scores: Scores | None) -> dict[str, float | int | None]:
