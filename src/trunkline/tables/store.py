@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self, final
+from typing import final
 
-import polars as pl
 import torch
 from torch import Tensor
-
-from trunkline.tables.encoder import Encoder
-from trunkline.tables.labels import Labels
 
 
 @final
@@ -31,12 +27,6 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @classmethod
-    def encoded(cls, frame: pl.DataFrame, encoder: Encoder, labels: Labels) -> Self:
-        """The rows of a frame, features, labels and weights."""
-        ids, numbers = encoder.encode(frame)
-        return cls(ids, numbers, labels.encode(frame), labels.weights(frame))
 
     def take(self, rows: Tensor | slice) -> "Batch":
         """Those rows."""
