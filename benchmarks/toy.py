@@ -51,10 +51,10 @@ METHODS: dict[str, Callable[[], Balancer]] = {
     "gradvac": lambda: GradVac(2),
     "dualproj": DualProj,
     "conflict_free": ConFIG,
-    # The losses' least values, which FAMO wants to know, are -20 in both bowls.
-    "famo": lambda: FAMO(2, decay=1e-5, min_losses=[-20.1 * SCALE, -20.1]),
+    # As the authors run it: below both bowls' least value, -20, and without decay, since the losses stop falling here.
+    "famo": lambda: FAMO(2, decay=0.0, min_losses=[-21.0 * SCALE, -21.0]),
 }
-EXPECTED = ("mgda", "cagrad", "nash", "fairgrad")
+EXPECTED = ("mgda", "cagrad", "nash", "fairgrad", "famo")
 """Methods that have to end on the Pareto set from every start.
 
 PCGrad, and UPGrad which is the same for two tasks, creep along the valley from (9, 9) without reaching its end in
