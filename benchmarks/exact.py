@@ -32,7 +32,7 @@ BATCH, FEATURES, WIDTH, TASKS = 2048, 26, 8, 4
 
 def network(rows: int, *, exact: bool, sparse: bool) -> Network:
     torch.manual_seed(0)
-    embedding = Embedding([rows // FEATURES] * FEATURES, [WIDTH] * FEATURES, 0, sparse=sparse)
+    embedding = Embedding([rows // FEATURES] * FEATURES, [WIDTH] * FEATURES, 0, sparse_above=0 if sparse else None)
     tasks = [Binary(name=f"t{i}") for i in range(TASKS)]
     fork = Fork(TASKS, UPGrad() if exact else None)
     sharing = SharedBottom(embedding.out_features, [256, 128])

@@ -39,7 +39,7 @@ def network(
 ) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        embedding = Embedding(rows, widths, 2, scale=1.0, sparse=sparse)
+        embedding = Embedding(rows, widths, 2, scale=1.0, sparse_above=0 if sparse else None)
         sharing = SharedBottom(embedding.out_features, list(hidden), norm=norm, dropout=dropout)
         towers = Towers(tasks, sharing.out_features, [4])
         fork = Fork(len(tasks), build(), update_every=every)
@@ -75,7 +75,6 @@ def shared_of(model: Network) -> list[nn.Parameter]:
 def dense(model: Network, data, *, seed: int = 0) -> Tensor:
     """`[T, M]` by one plain backward a task, on a network that shares the values and balances nothing."""
     plain = Network(copy.deepcopy(model.embedding), copy.deepcopy(model.sharing), Fork(len(model.tasks)), model.towers)
-    plain.embedding.sparse = False
     plain.train(model.training)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -85,7 +84,7 @@ def dense(model: Network, data, *, seed: int = 0) -> Tensor:
         pieces = torch.autograd.grad(
             loss, shared_of(plain), retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        rows.append(torch.cat([piece.flatten() for piece in pieces]))
+        rows.append(torch.cat([(piece.to_dense() if piece.is_sparse else piece).flatten() for piece in pieces]))
     return torch.stack(rows)
 
 
@@ -151,7 +150,7 @@ def test_it_is_not_the_gramian_at_the_fork():
 def test_frozen_parameters_take_no_part(build, frozen):
     model = network(build)
     chosen = {
-        "table": [model.embedding.tables[1]],
+        "table": [model.embedding.in_order()[1]],
         "tables": list(model.embedding.parameters()),
         "layer": list(model.sharing.trunk.layers[0].parameters()),
         "trunk": list(model.sharing.parameters()),
@@ -226,9 +225,9 @@ def test_towers_keep_their_own_gradients(build):
 def test_tables_learn_through_the_rows_of_the_batch_alone(sparse):
     model, data = network(PCGrad, sparse=sparse), batch()
     backward(model, data)
-    used = [rows.unique() for rows in model.embedding._rows(data[0])]
+    used = [found.rows for found in model.embedding.find(data[0], every=True)]
     assert len(used) == 3
-    for table, rows in zip(model.embedding.tables, used, strict=True):
+    for table, rows in zip(model.embedding.in_order(), used, strict=True):
         assert table.grad.is_sparse == sparse
         assert len(rows) < len(table)
         if sparse:
@@ -356,7 +355,7 @@ def test_state_per_parameter_lies_on_the_trunk_and_tables_take_its_weights(name,
     widths = WIDTHS[: len(rows)]
     model = stateful(name, rows=rows, widths=widths)
     alone = copy.deepcopy(model.fork.balancer)
-    tables = sum(table.numel() for table in model.embedding.tables)
+    tables = sum(table.numel() for table in model.embedding.in_order())
     for step in range(4):
         data = batch(rows=rows, seed=step, missing=("kind",) if step == 2 else ())
         jacobian = dense(model, data)

@@ -8,8 +8,10 @@ from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
+from trunkline.inputs import Inputs, ListFeature, Ragged
 from trunkline.mlp import MLP
 from trunkline.network import Network
+from trunkline.rowwise import RowAdagrad, RowAdam
 from trunkline.schedules import Constant, WarmupCosine, set_rates
 from trunkline.subnets import Rate, Subnets
 from trunkline.towers import Towers, stop_gradient
@@ -27,9 +29,14 @@ __all__ = [
     "Constant",
     "Embedding",
     "Fork",
+    "Inputs",
+    "ListFeature",
     "Model",
     "Network",
+    "Ragged",
     "Rate",
+    "RowAdagrad",
+    "RowAdam",
     "Subnets",
     "Towers",
     "UserError",

@@ -158,8 +158,16 @@ class TowersConfig(Section):
     hidden: list[Positive] = [64]
 
 
+class EmbeddingConfig(Section):
+    """See `embedding.Embedding`."""
+
+    sparse_above: Annotated[int, Field(ge=0)] | None = 10_000
+
+
 class NetworkConfig(Section):
     """The network's shape."""
+
+    embedding: EmbeddingConfig = EmbeddingConfig()
 
     sharing: Annotated[SharedBottomConfig, BeforeValidator(_kind_alone)] = SharedBottomConfig()
     towers: TowersConfig = TowersConfig()
@@ -275,6 +283,8 @@ class OptimizerConfig(Section):
     weight_decay: Rate = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of sgd; the others have none."""
+    rows: Literal["adam", "adagrad"] = "adam"
+    """How row-sparse embedding tables learn; see `rowwise`."""
     schedule: ScheduleConfig = ConstantConfig(kind="constant")
     subnets: dict[str, SubnetConfig] = {}
 
@@ -291,6 +301,8 @@ class TrainingConfig(Section):
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     amp: Literal["none", "bf16", "fp16"] = "none"
+    compile: bool = False
+    """Whether `torch.compile` turns the network into fused code; the first steps then take longer."""
     log_every: Positive = 50
     """Steps between two lines of the history."""
     log_gradients: bool = False

@@ -1,93 +1,275 @@
-"""Ids in, vectors out: the tables of the categorical features."""
+"""Ids in, vectors out: short tables dense, long ones row-sparse."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trunkline.attention import Attention
 from trunkline.errors import UserError
+from trunkline.inputs import Inputs, ListFeature, Ragged
 
 MISSING, UNSEEN = 0, 1
 """The first two rows of every table; both start at the zero vector."""
 
 
-class Embedding(nn.Module):
-    """One vector for each id of each categorical feature, beside the numeric inputs.
+@final
+class Unique(NamedTuple):
+    """What one batch looks up in one table.
 
-    Features of the same width lie in one table, so that one gather serves them all.
+    Attributes:
+        rows: `[U]` int64, the table's rows, each once.
+        places: for each lookup, in the table's order, where in `rows` its ids lie.
+    """
+
+    rows: Tensor
+    places: tuple[Tensor, ...]
+
+
+Found = tuple[Unique | None, ...]
+"""For each table what a batch looks up there; None where nobody asked."""
+
+
+@final
+@dataclass(frozen=True)
+class _Table:
+    """Which features lie in one table, and where in it each begins."""
+
+    width: int
+    sparse: bool
+    rows: int
+    columns: tuple[int, ...]
+    starts: tuple[int, ...]
+    lists: tuple[int, ...]
+    list_starts: tuple[int, ...]
+
+
+@final
+class Embedding(nn.Module):
+    """One vector for each id of each categorical feature, one for each list of ids, beside the numeric inputs.
+
+    Features of the same width lie in one table, so that one gather serves them all. Long ones lie in a table of their
+    own whose gradient is row-sparse: it holds the batch's rows alone (coalesced), and with an optimiser that touches
+    no more than those (`RowAdam`, `RowAdagrad`) a step costs what the batch's rows cost, however long the table.
 
     Args:
         rows: number of rows of each categorical feature, row `MISSING` and row `UNSEEN` included (at least 2).
         widths: width of each feature's vectors.
         numbers: M, how many numeric inputs pass through.
+        lists: the features of which every row has a list of ids.
         scale: standard deviation of the vectors' initial values.
-        sparse: give the tables row-sparse gradients, for an optimiser that takes them: a step then costs what the
-            batch's rows cost, however long the tables.
+        sparse_above: features with more rows than this are row-sparse; None for none.
 
     Shape:
         - ids: `[N, C]` integers, 0 <= id < rows of the feature.
         - numbers: `[N, M]` float.
-        - Output: `[N, out_features]`, the features' vectors grouped by width, then the numbers.
+        - lists: for each list feature values `[K]` and offsets `[N + 1]`.
+        - Output: `[N, out_features]`: table by table its features' vectors and its lists', then the numbers.
 
     Raises:
-        UserError: a feature with fewer than two rows or no width, or nothing to read at all.
+        UserError: what `Inputs` refuses; a negative `sparse_above`; lists that are not those declared.
     """
 
     def __init__(
-        self, rows: Sequence[int], widths: Sequence[int], numbers: int, *, scale: float = 0.1, sparse: bool = False
+        self,
+        rows: Sequence[int],
+        widths: Sequence[int],
+        numbers: int,
+        *,
+        lists: Sequence[ListFeature] = (),
+        scale: float = 0.1,
+        sparse_above: int | None = None,
     ) -> None:
         super().__init__()
-        if len(rows) != len(widths) or min(rows, default=2) < 2 or min(widths, default=1) < 1:
-            raise UserError(
-                f"embedding rows {list(rows)} and widths {list(widths)}: one of each, rows >= 2, widths >= 1"
-            )
-        if not rows and numbers < 1:
-            raise UserError("no feature: give at least one")
+        self.inputs = Inputs(rows=tuple(rows), widths=tuple(widths), numbers=numbers, lists=tuple(lists))
+        if sparse_above is not None and sparse_above < 0:
+            raise UserError(f"sparse_above {sparse_above}: it must be 0 or more, or None")
+        self.layout = _layout(self.inputs, sparse_above)
         self.tables = nn.ParameterList()
-        for group, width in enumerate(sorted(set(widths))):
-            members = [i for i, w in enumerate(widths) if w == width]
-            starts = torch.tensor([0, *(rows[i] for i in members)]).cumsum(0)
-            table = torch.randn(int(starts[-1]), width) * scale
-            for start in starts[:-1].tolist():
-                table[start : start + UNSEEN + 1] = 0.0
-            self.tables.append(nn.Parameter(table))
-            self.register_buffer(f"columns{group}", torch.tensor(members), persistent=False)
-            self.register_buffer(f"starts{group}", starts[:-1].clone(), persistent=False)
-        self.sparse = sparse
-        self.out_features = sum(widths) + numbers
+        # Modules of torch's own kind: by these `DistributedDataParallel` knows whose gradients are sparse.
+        self.long_tables = nn.ModuleList()
+        for i, table in enumerate(self.layout):
+            vectors = torch.empty(table.rows, table.width).normal_(0.0, scale)
+            for start in (*table.starts, *(s for s in table.list_starts if s not in table.starts)):
+                vectors[start : start + UNSEEN + 1] = 0.0
+            if table.sparse:
+                self.long_tables.append(nn.Embedding(table.rows, table.width, sparse=True, _weight=vectors))
+            else:
+                self.tables.append(nn.Parameter(vectors))
+            narrow = torch.int32 if table.rows < 2**31 else torch.int64
+            self.register_buffer(f"columns{i}", torch.tensor(table.columns, dtype=torch.int64), persistent=False)
+            self.register_buffer(f"starts{i}", torch.tensor(table.starts, dtype=narrow), persistent=False)
+        self.attention = nn.ModuleDict(
+            {str(i): Attention(feature.width) for i, feature in enumerate(lists) if feature.pool == "attention"}
+        )
+        self.out_features = sum(widths) + sum(feature.width for feature in lists) + numbers
 
-    def forward(self, ids: Tensor, numbers: Tensor) -> Tensor:
-        """ids `[N, C]`, numbers `[N, M]` -> `[N, out_features]`."""
-        parts = [
-            F.embedding(rows, table, sparse=self.sparse).flatten(1)
-            for rows, table in zip(self._rows(ids), self.tables, strict=True)
-        ]
-        return torch.cat([*parts, numbers], dim=1)
+    def forward(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = (), found: Found | None = None) -> Tensor:
+        """ids `[N, C]`, numbers `[N, M]`, lists -> `[N, out_features]`; `found` as `find` gives it, if it was asked."""
+        self._check(lists)
+        if found is None:
+            # Without gradients nothing is gained by knowing which rows are read.
+            found = self.find(ids, lists) if torch.is_grad_enabled() else (None,) * len(self.layout)
+        return self._assemble(self._sources(found), found, ids, numbers, lists)
 
-    def gather(self, ids: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The batch's unique rows of each table `[U, width]`, and for every id the place of its row `[N, C_table]`.
+    @torch.no_grad()
+    def find(self, ids: Tensor, lists: Sequence[Ragged] = (), *, every: bool = False) -> Found:
+        """The rows that a batch looks up in each row-sparse table, or in `every` table.
+
+        It reads no parameter, so it may run beforehand and on another thread.
+        """
+        return tuple(
+            self._unique(i, ids, lists) if table.sparse or every else None for i, table in enumerate(self.layout)
+        )
+
+    def gather(
+        self, ids: Tensor, lists: Sequence[Ragged] = (), found: Found | None = None
+    ) -> tuple[list[Tensor], Found]:
+        """The batch's unique rows of every table `[U, width]`, and where they go.
 
         The tables learn through these rows alone, so a gradient with respect to them is exact and as long as the
         batch has ids, not as the table.
-        """
-        unique, places = [], []
-        for rows, table in zip(self._rows(ids), self.tables, strict=True):
-            kept, place = torch.unique(rows, return_inverse=True)
-            unique.append(F.embedding(kept, table, sparse=self.sparse))
-            places.append(place)
-        return unique, places
 
-    @staticmethod
-    def place(unique: Sequence[Tensor], places: Sequence[Tensor], numbers: Tensor) -> Tensor:
+        Args:
+            ids: `[N, C]`.
+            lists: of each list feature.
+            found: what `find` gave for every table, if it was asked.
+        """
+        self._check(lists)
+        if found is None or any(unique is None for unique in found):
+            found = self.find(ids, lists, every=True)
+        return self._sources(found), found
+
+    def place(
+        self, leaves: Sequence[Tensor], found: Found, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = ()
+    ) -> Tensor:
         """What `forward` gives, from what `gather` gave."""
-        parts = [F.embedding(place, rows).flatten(1) for rows, place in zip(unique, places, strict=True)]
+        return self._assemble(leaves, found, ids, numbers, lists)
+
+    def in_order(self) -> list[nn.Parameter]:
+        """The tables `[rows, width]` in the order of the output, dense and row-sparse."""
+        dense, long = iter(self.tables), self.long_tables.parameters()
+        return [next(long) if table.sparse else next(dense) for table in self.layout]
+
+    def row_sparse(self) -> list[nn.Parameter]:
+        """The tables whose gradients are row-sparse."""
+        return [table for table, layout in zip(self.in_order(), self.layout, strict=True) if layout.sparse]
+
+    def _sources(self, found: Found) -> list[Tensor]:
+        """Each table, or its rows where they were found."""
+        sources: list[Tensor] = []
+        for layout, table, unique in zip(self.layout, self.in_order(), found, strict=True):
+            if unique is None:
+                sources.append(table)
+            else:
+                sources.append(rows_of(table, unique.rows) if layout.sparse else F.embedding(unique.rows, table))
+        return sources
+
+    def _check(self, lists: Sequence[Ragged]) -> None:
+        if len(lists) != len(self.inputs.lists):
+            raise UserError(f"{len(lists)} lists of ids were given; there are {len(self.inputs.lists)} list features")
+
+    def _lookups(self, i: int, ids: Tensor, lists: Sequence[Ragged]) -> list[Tensor]:
+        """What looks into table i, as its rows: the features' `[N, C_i]` if there are any, then each list's `[K]`."""
+        table, columns, starts = self.layout[i], self.get_buffer(f"columns{i}"), self.get_buffer(f"starts{i}")
+        looked = []
+        if table.columns:
+            if columns.device != ids.device:  # the batch is looked through before it goes to the device
+                columns, starts = columns.to(ids.device), starts.to(ids.device)
+            looked.append((ids if len(columns) == ids.shape[1] else ids[:, columns]) + starts)
+        for feature, start in zip(table.lists, table.list_starts, strict=True):
+            looked.append(lists[feature].values + start)
+        return looked
+
+    def _unique(self, i: int, ids: Tensor, lists: Sequence[Ragged]) -> Unique:
+        looked = self._lookups(i, ids, lists)
+        rows, places = torch.unique(torch.cat([rows.flatten() for rows in looked]), return_inverse=True)
+        parts = places.split([rows.numel() for rows in looked])
+        return Unique(rows.long(), tuple(part.view_as(rows) for part, rows in zip(parts, looked, strict=True)))
+
+    def _assemble(
+        self, sources: Sequence[Tensor], found: Found, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged]
+    ) -> Tensor:
+        places = [
+            self._lookups(i, ids, lists) if unique is None else list(unique.places) for i, unique in enumerate(found)
+        ]
+        parts: list[Tensor] = []
+        features: dict[int, Tensor] = {}
+        for source, table, place in zip(sources, self.layout, places, strict=True):
+            if table.columns:
+                vectors = F.embedding(place[0], source)
+                features |= {column: vectors[:, c] for c, column in enumerate(table.columns)}
+                parts.append(vectors.flatten(1))
+            for feature, rows in zip(table.lists, place[bool(table.columns) :], strict=True):
+                parts.append(self._pool(feature, rows, source, lists[feature].offsets, features))
         return torch.cat([*parts, numbers], dim=1)
 
-    def _rows(self, ids: Tensor) -> list[Tensor]:
-        """For each table the ids that look into it, as its rows."""
-        rows = []
-        for group in range(len(self.tables)):
-            columns, starts = self.get_buffer(f"columns{group}"), self.get_buffer(f"starts{group}")
-            rows.append((ids if len(columns) == ids.shape[1] else ids[:, columns]) + starts)
-        return rows
+    def _pool(self, i: int, place: Tensor, source: Tensor, offsets: Tensor, features: dict[int, Tensor]) -> Tensor:
+        """A list feature's vectors `[N, width]`."""
+        feature, weights = self.inputs.lists[i], None
+        if feature.pool == "attention":
+            assert feature.target is not None
+            weights = self.attention[str(i)](F.embedding(place, source), offsets, features[feature.target])
+        return F.embedding_bag(
+            place.to(offsets.dtype),
+            source,
+            offsets,
+            mode="mean" if feature.pool == "mean" else "sum",
+            per_sample_weights=None if weights is None else weights.to(source.dtype),
+            include_last_offset=True,
+        )
+
+
+def _layout(inputs: Inputs, sparse_above: int | None) -> list[_Table]:
+    """Features grouped by width and by whether they are long, in that order."""
+
+    def key(width: int, rows: int) -> tuple[int, bool]:
+        return width, sparse_above is not None and rows > sparse_above
+
+    columns = [key(width, rows) for width, rows in zip(inputs.widths, inputs.rows, strict=True)]
+    lists = [key(f.width, f.rows) if f.target is None else columns[f.target] for f in inputs.lists]
+    layout = []
+    for width, sparse in sorted({*columns, *lists}):
+        members = tuple(i for i, place in enumerate(columns) if place == (width, sparse))
+        pooled = tuple(i for i, place in enumerate(lists) if place == (width, sparse))
+        starts, total = {}, 0
+        for i in members:
+            starts[i], total = total, total + inputs.rows[i]
+        list_starts = []
+        for i in pooled:
+            target = inputs.lists[i].target
+            list_starts.append(total if target is None else starts[target])
+            total += inputs.lists[i].rows if target is None else 0
+        layout.append(_Table(width, sparse, total, members, tuple(starts.values()), pooled, tuple(list_starts)))
+    return layout
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own; a compiler cannot trace sparse gradients
+def rows_of(table: Tensor, unique: Tensor) -> Tensor:
+    """`table[unique]` `[U, width]`, whose gradient is sparse: each row stands in it once, in order.
+
+    Args:
+        table: `[R, width]`.
+        unique: `[U]` int64, each row at most once.
+    """
+    rows: Tensor = _Rows.apply(table, unique)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _Rows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, unique: Tensor) -> Tensor:
+        ctx.save_for_backward(unique)
+        ctx.size = table.shape
+        return table.index_select(0, unique)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (unique,) = ctx.saved_tensors
+        # `torch.unique` sorts: nothing is left to coalesce.
+        sparse = torch.sparse_coo_tensor(unique[None], gradient, ctx.size, is_coalesced=True, check_invariants=False)
+        return sparse, None

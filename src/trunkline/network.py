@@ -1,16 +1,17 @@
 """The network: inputs -> embedding -> sharing -> fork -> towers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
 
 from trunkline.balance.base import JacobianBalancer
-from trunkline.embedding import Embedding
+from trunkline.embedding import Embedding, Found
 from trunkline.errors import Problems
 from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
+from trunkline.inputs import Ragged
 from trunkline.sharing import Sharing
 from trunkline.tasks import Task, sample_space, task_losses
 from trunkline.towers import Towers
@@ -31,7 +32,7 @@ class Network(nn.Module):
             `fork_exactly`), embedding tables included.
 
     Shape:
-        - ids: `[N, C]` integers; numbers: `[N, M]` float.
+        - ids: `[N, C]` integers; numbers: `[N, M]` float; lists: `Ragged` of each list feature.
         - Output: `{task: [N, outputs]}` raw outputs.
 
     Raises:
@@ -57,7 +58,7 @@ class Network(nn.Module):
                 f"{type(balancer).__name__} keeps state for each shared parameter, which a batch's rows at the fork "
                 "cannot carry; use it at: parameters"
             )
-        if at == "parameters" and not (sharing.owners().get("shared") or len(embedding.tables)):
+        if at == "parameters" and not (sharing.owners().get("shared") or embedding.layout):
             problems.add("at: parameters has nothing to balance: the tasks share no parameter")
         problems.raise_if_any()
         self.at = at
@@ -71,20 +72,26 @@ class Network(nn.Module):
         """The tasks, in order."""
         return self.towers.tasks
 
-    def forward(self, ids: Tensor, numbers: Tensor) -> dict[str, Tensor]:
-        """ids `[N, C]`, numbers `[N, M]` -> `{task: [N, outputs]}`."""
+    def forward(
+        self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = (), found: Found | None = None
+    ) -> dict[str, Tensor]:
+        """ids `[N, C]`, numbers `[N, M]`, lists of ids -> `{task: [N, outputs]}`; `found` is what `find` gave."""
         if self.at == "fork" or not torch.is_grad_enabled():
-            branches = self.sharing(self.embedding(ids, numbers), self.fork.split)
+            branches = self.sharing(self.embedding(ids, numbers, lists, found), self.fork.split)
         else:
-            rows, places = self.embedding.gather(ids)
+            leaves, found = self.embedding.gather(ids, lists, found)
+            shared = [*self.sharing.owners().get("shared", ()), *self.embedding.attention.parameters()]
 
-            def trunk(*rows: Tensor) -> tuple[Tensor, ...]:
-                return self.sharing.cut(self.embedding.place(rows, places, numbers))
+            def trunk(*leaves: Tensor) -> tuple[Tensor, ...]:
+                return self.sharing.cut(self.embedding.place(leaves, found, ids, numbers, lists))
 
-            copies = fork_exactly(self.fork, trunk, rows, self.sharing.owners().get("shared", ()))
-            branches = self.sharing.own(copies)
+            branches = self.sharing.own(fork_exactly(self.fork, trunk, leaves, shared))
         raws: dict[str, Tensor] = self.towers(branches)
         return raws
+
+    def find(self, ids: Tensor, lists: Sequence[Ragged] = ()) -> Found:
+        """What `forward` has to find out about a batch's ids, beforehand; it may run on another thread."""
+        return self.embedding.find(ids, lists, every=self.at == "parameters")
 
     def losses(
         self,

@@ -1,10 +1,11 @@
 """From a config to the objects of a training: the one place where names become things."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
 import torch
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from trunkline.balance import ObjectiveBalancer
@@ -25,7 +26,9 @@ from trunkline.config import (
 from trunkline.embedding import Embedding
 from trunkline.errors import Problems, UserError
 from trunkline.fork import Fork
+from trunkline.inputs import Inputs
 from trunkline.network import Network
+from trunkline.rowwise import RowAdagrad, RowAdam
 from trunkline.schedules import Constant, Schedule, WarmupCosine
 from trunkline.sharing import SharedBottom
 from trunkline.subnets import Rate, Subnets
@@ -62,12 +65,12 @@ def build_features(config: Config) -> list[Feature] | None:
     return [Feature(name=name, **feature.model_dump()) for name, feature in config.features.items()]
 
 
-def build_network(
-    config: Config, tasks: Sequence[Task], *, rows: Sequence[int], widths: Sequence[int], numbers: int
-) -> Network:
-    """The network for encoded rows; `rows`, `widths` and `numbers` as in `Embedding`."""
+def build_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Network:
+    """The network for encoded rows."""
     c = config.network
-    embedding = Embedding(rows, widths, numbers)
+    embedding = Embedding(
+        inputs.rows, inputs.widths, inputs.numbers, lists=inputs.lists, sparse_above=c.embedding.sparse_above
+    )
     sharing = SharedBottom(embedding.out_features, c.sharing.hidden, dropout=c.dropout, norm=c.norm)
     shared = sharing.owners().get("shared", ())
     fork = build_fork(config.balance, tasks, parameters=sum(parameter.numel() for parameter in shared))
@@ -114,8 +117,8 @@ def build_fork(config: BalanceConfig, tasks: Sequence[Task], *, parameters: int)
         raise UserError([f"balance.gradients: {problem}" for problem in error.problems]) from None
 
 
-def build_optimizer(config: OptimizerConfig, network: Network, objective: ObjectiveBalancer) -> Optimizer:
-    """The optimiser, with a group for each subnet.
+def build_optimizers(config: OptimizerConfig, network: Network, objective: ObjectiveBalancer) -> list[Optimizer]:
+    """The optimiser, with a group for each subnet, and one more where there are row-sparse tables.
 
     Raises:
         UserError: a subnet pattern that matches nothing.
@@ -138,13 +141,26 @@ def build_optimizer(config: OptimizerConfig, network: Network, objective: Object
     except UserError as error:
         raise UserError([f"optimizer.subnets: {problem}" for problem in error.problems]) from None
     fused: dict[str, Any] = {"fused": True} if next(network.parameters()).device.type in ("cpu", "cuda") else {}
+    long = {id(table) for table in network.embedding.row_sparse()}
+    dense = _part(groups, lambda parameter: id(parameter) not in long)
+    sparse = _part(groups, lambda parameter: id(parameter) in long)
+    optimizers: list[Optimizer] = []
     match config.name:
         case "adamw":
-            return AdamW(groups, **fused)
+            optimizers.append(AdamW(dense, **fused))
         case "adam":
-            return Adam(groups, **fused)
+            optimizers.append(Adam(dense, **fused))
         case "sgd":
-            return SGD(groups, momentum=config.momentum, **fused)
+            optimizers.append(SGD(dense, momentum=config.momentum, **fused))
+    if sparse:
+        optimizers.append((RowAdam if config.rows == "adam" else RowAdagrad)(sparse))
+    return optimizers
+
+
+def _part(groups: Sequence[dict[str, Any]], belongs: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
+    """The groups with the parameters that belong, without those that none is left of."""
+    parts = [group | {"params": [p for p in group["params"] if belongs(p)]} for group in groups]
+    return [group for group in parts if group["params"]]
 
 
 def build_schedule(config: ScheduleConfig) -> Schedule:
@@ -195,17 +211,18 @@ def check_config(config: Config) -> list[Task]:
             # No row is read yet: one feature of each sort gives every subnet that there could be. How tasks depend on
             # one another is checked above and makes no subnet.
             apart = [replace(task, reads=(), where=None) for task in tasks]
-            check_subnets(config, apart, widths=[1], numbers=1)
+            check_subnets(config, apart, Inputs(rows=(2,), widths=(1,), numbers=1))
     problems.raise_if_any()
     return tasks
 
 
-def check_subnets(config: Config, tasks: Sequence[Task], *, widths: Sequence[int], numbers: int) -> None:
-    """Make a network with the least of rows, and the optimiser for it; `widths` and `numbers` as in `Embedding`.
+def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> None:
+    """Make a network with the least of rows, and the optimisers for it.
 
     Raises:
         UserError: a subnet pattern that matches nothing.
     """
     with isolated_random(None):
-        network = build_network(config, tasks, rows=[2] * len(widths), widths=widths, numbers=numbers)
-        build_optimizer(config.optimizer, network, build_objective(config.balance, tasks))
+        lists = tuple(replace(feature, rows=min(feature.rows, 2)) for feature in inputs.lists)
+        network = build_network(config, tasks, replace(inputs, rows=(2,) * len(inputs.rows), lists=lists))
+        build_optimizers(config.optimizer, network, build_objective(config.balance, tasks))

@@ -1,5 +1,6 @@
 """Where a training stands: network, balancer, optimiser, generators and counters, without pickle."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, final
@@ -48,14 +49,14 @@ class Checkpoint:
     Attributes:
         network: the network.
         objective: the objective balancer.
-        optimizer: made from both.
+        optimizers: made from both; each parameter is in one of them.
         scaler: of half-precision gradients.
         progress: the counters.
     """
 
     network: nn.Module
     objective: nn.Module
-    optimizer: Optimizer
+    optimizers: Sequence[Optimizer]
     scaler: torch.amp.GradScaler
     progress: Progress
 
@@ -64,8 +65,10 @@ class Checkpoint:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
         tensors |= {f"random.{k}": v for k, v in random_state().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items() if v is not None}
+        for i, optimizer in enumerate(self.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                kept = {f"optimizer{i}.{index}.{k}": torch.as_tensor(v) for k, v in state.items() if v is not None}
+                tensors |= kept
         write_tensors(path, tensors, {"progress": asdict(self.progress), "scaler": self.scaler.state_dict()})
 
     def load(self, path: Path) -> None:
@@ -77,13 +80,14 @@ class Checkpoint:
         tensors, facts = read_tensors(path)
         load_into(self.network, _under("network", tensors), name=str(path))
         load_into(self.objective, _under("objective", tensors), name=str(path))
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in _under("optimizer", tensors).items():
-            index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
         try:
-            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            for i, optimizer in enumerate(self.optimizers):
+                state: dict[int, dict[str, Tensor]] = {}
+                for key, tensor in _under(f"optimizer{i}", tensors).items():
+                    index, _, name = key.partition(".")
+                    state.setdefault(int(index), {})[name] = tensor
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": state, "param_groups": groups})
             for field in fields(Progress):
                 setattr(self.progress, field.name, facts["progress"][field.name])
         except (KeyError, ValueError) as error:

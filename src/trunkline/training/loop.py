@@ -107,16 +107,18 @@ class Loop:
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One optimiser step on one batch; its losses `[T]`, detached, and active `[T]`."""
-        optimizer, scaler, p = self.state.optimizer, self.state.scaler, self.state.progress
+        optimizers, scaler, p = self.state.optimizers, self.state.scaler, self.state.progress
         wants = self.objective.observes
         logged = self.log_gradients and (p.step + 1) % self.log_every == 0
         self.network.fork.measure = logged or "norms" in wants
-        set_rates(optimizer, step=p.step, steps=len(self.train) * self.epochs)
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            set_rates(optimizer, step=p.step, steps=len(self.train) * self.epochs)
+            optimizer.zero_grad(set_to_none=True)
         again = Rerun(self.network) if "losses" in wants else None
         losses, active = self.losses(batch)
         scaler.scale(self.objective(losses, active)).backward()
-        scaler.step(optimizer)
+        for optimizer in optimizers:
+            scaler.step(optimizer)
         scale = scaler.get_scale()
         scaler.update()
         if self.network.fork.measure:  # on scaled losses
@@ -162,7 +164,7 @@ class Loop:
             "sum": math.fsum(loss for loss in means.values() if loss is not None),
             "objective": float(objective),
             "weights": dict(zip(names, weights.tolist(), strict=True)),
-            "lr": {group["name"]: group["lr"] for group in self.state.optimizer.param_groups},
+            "lr": {group["name"]: group["lr"] for o in self.state.optimizers for group in o.param_groups},
             "rows_per_second": round(rows_per_second, 1),
         }
         if isinstance(self.objective, (Uncertainty, RevisedUncertainty)):

@@ -1,0 +1,168 @@
+"""Optimisers of row-sparse tables: a step touches the batch's rows and their moments, nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from trunkline.errors import UserError
+
+
+class RowWise(Optimizer, ABC):
+    """What both have in common: one state `[R, extra]` a table, read and written at the gradient's rows alone."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update the rows that the gradients name.
+
+        Raises:
+            UserError: a parameter with a dense gradient, or one that is no table.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is None:
+                    continue
+                if not table.grad.is_sparse or table.dim() != 2:
+                    raise UserError(
+                        f"{type(self).__name__} is for tables with row-sparse gradients, and got a dense gradient of "
+                        f"shape {list(table.grad.shape)}; give it `Embedding.row_sparse()` alone"
+                    )
+                self._step(table, table.grad, group)
+        return loss
+
+    def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        rows, values = _each_once(gradient)
+        if not len(rows):
+            return
+        state = self.state[table]
+        if not state:
+            state["rows"] = table.new_zeros(len(table), self.extra(table.shape[1]))
+        before = state["rows"].index_select(0, rows)
+        move = self.move(values, before, group)
+        state["rows"].index_copy_(0, rows, before)
+        vectors = table.index_select(0, rows)
+        if group["weight_decay"]:
+            vectors.mul_(1 - group["lr"] * group["weight_decay"])
+        table.index_copy_(0, rows, vectors.sub_(move.mul_(group["lr"])))
+
+    @staticmethod
+    @abstractmethod
+    def extra(width: int) -> int:
+        """How many numbers of state a row of this width has."""
+
+    @staticmethod
+    @abstractmethod
+    def move(gradient: Tensor, state: Tensor, group: dict[str, Any]) -> Tensor:
+        """What `lr` times is taken from the rows `[U, width]`; their state `[U, extra]` is brought up to date."""
+
+
+def _each_once(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows `[U]` of a row-sparse gradient, each once, and their values `[U, width]`."""
+    rows = gradient._indices()[0]
+    # Autograd forgets on the way that a gradient was coalesced; to see that it still is costs less than to do it again.
+    if not bool((rows.diff() > 0).all()):
+        gradient = gradient.coalesce()
+    return gradient._indices()[0], gradient._values()
+
+
+@final
+class RowAdam(RowWise):
+    """Adam with one second moment a row: the mean of its squares (FBGEMM's partial row-wise Adam).
+
+    A row's moments and its count of steps stand still while no batch holds it: its bias correction counts its own
+    steps. Memory: `width + 2` floats a row beside the table's `width`, where Adam needs `2·width`. Decay is decoupled
+    (AdamW) and reaches the batch's rows.
+
+    NOTE[DIFF]: torch's `SparseAdam` corrects with the number of all steps, by which a row's first step, late in a
+    training, would be (1-β₁)/√(1-β₂) ≈ 3.2 times too long.
+
+    Args:
+        params: tables with row-sparse gradients, or groups of them.
+        lr: learning rate, >= 0.
+        betas: β₁ and β₂, in [0, 1).
+        eps: added to the root.
+        weight_decay: decoupled, >= 0.
+
+    Raises:
+        UserError: a value out of range; in `step`, a dense gradient.
+
+    Example:
+        >>> from trunkline import Embedding
+        >>> embedding = Embedding([1_000_000], [8], 0, sparse_above=0)
+        >>> optimizer = RowAdam(embedding.row_sparse(), lr=0.01)
+        >>> embedding(torch.tensor([[3], [5]]), torch.empty(2, 0)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not (lr >= 0 and weight_decay >= 0 and eps >= 0 and all(0 <= beta < 1 for beta in betas)):
+            raise UserError(
+                f"lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}: none below 0, betas below 1"
+            )
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    @staticmethod
+    def extra(width: int) -> int:
+        """The first moment, the second, and the count."""
+        return width + 2
+
+    @staticmethod
+    def move(gradient: Tensor, state: Tensor, group: dict[str, Any]) -> Tensor:
+        """m̂ / (√v̂ + ε)."""
+        (beta1, beta2), width = group["betas"], gradient.shape[1]
+        first, second, count = state[:, :width], state[:, width : width + 1], state[:, width + 1 :]
+        first.lerp_(gradient, 1 - beta1)
+        second.lerp_(gradient.square().mean(dim=1, keepdim=True), 1 - beta2)
+        count.add_(1)
+        root = second.div(1 - beta2**count).sqrt_().add_(group["eps"])
+        return first / root.mul_(1 - beta1**count)
+
+
+@final
+class RowAdagrad(RowWise):
+    """Adagrad with one sum of squares a row, the mean over its components (FBGEMM's row-wise Adagrad).
+
+    Memory: one float a row beside the table's `width`. Decay is decoupled and reaches the batch's rows.
+
+    Args:
+        params: tables with row-sparse gradients, or groups of them.
+        lr: learning rate, >= 0.
+        eps: added to the root.
+        weight_decay: decoupled, >= 0.
+
+    Raises:
+        UserError: a value out of range; in `step`, a dense gradient.
+    """
+
+    def __init__(
+        self, params: Iterable[Any], *, lr: float = 0.01, eps: float = 1e-8, weight_decay: float = 0.0
+    ) -> None:
+        if not (lr >= 0 and weight_decay >= 0 and eps >= 0):
+            raise UserError(f"lr {lr}, eps {eps}, weight_decay {weight_decay}: none below 0")
+        super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": weight_decay})
+
+    @staticmethod
+    def extra(width: int) -> int:
+        """The sum of squares."""
+        return 1
+
+    @staticmethod
+    def move(gradient: Tensor, state: Tensor, group: dict[str, Any]) -> Tensor:
+        """g / (√s + ε)."""
+        state.add_(gradient.square().mean(dim=1, keepdim=True))
+        return gradient / state.sqrt().add_(group["eps"])
