@@ -1,5 +1,7 @@
 """Attention weights over ragged lists, against a loop over the lists."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -18,7 +20,7 @@ def test_weights_are_a_softmax_over_each_list(lengths):
     target = torch.randn(len(lengths), WIDTH, dtype=torch.float64)
     weights = attention(vectors, offsets, target)
     assert weights.shape == (sum(lengths),)
-    for n, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for n, (start, end) in enumerate(pairwise(offsets.tolist())):
         if end > start:
             keys, query = vectors[start:end], target[n].expand(end - start, WIDTH)
             score = attention.unit(torch.cat([keys, query, query - keys, query * keys], 1)).squeeze(1)

@@ -45,6 +45,7 @@ class Method:
     `grouped`: whether the fork is told of the other process.
     `alone`: whether one process on both batches arrives at the same parameters.
     `missing`: a task that only the first process has labels of.
+    `above`: how many rows a feature may have before its table is row-sparse.
     """
 
     objective: Callable[[int], ObjectiveBalancer] = Sum
@@ -54,6 +55,7 @@ class Method:
     grouped: bool = True
     alone: bool = True
     missing: str = ""
+    above: int | None = None
 
 
 METHODS: dict[str, Method] = {
@@ -66,8 +68,11 @@ METHODS: dict[str, Method] = {
     "pcgrad, every 3": Method(gradients=PCGrad, every=3),
     "uncertainty and pcgrad": Method(Uncertainty, PCGrad),
     "gradnorm and upgrad": Method(GradNorm, UPGrad),
+    "row-sparse tables": Method(above=0),
+    "pcgrad and row-sparse tables": Method(gradients=PCGrad, above=7),
     "pcgrad at the parameters": Method(gradients=PCGrad, at="parameters"),
-    "upgrad at the parameters, every 2": Method(gradients=UPGrad, at="parameters", every=2),
+    "pcgrad at the parameters, row-sparse": Method(gradients=PCGrad, at="parameters", above=0),
+    "upgrad at the parameters, every 2": Method(gradients=UPGrad, at="parameters", every=2, above=7),
     "nash": Method(gradients=NashMTL),
     "famo": Method(FAMO),
     "famo and pcgrad": Method(FAMO, PCGrad),
@@ -87,10 +92,9 @@ class Whole(nn.Module):
 
     def __init__(self, method: Method, group: dist.ProcessGroup | None = None) -> None:
         super().__init__()
-        tables = method.at == "fork"
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            embedding = Embedding(*(([9, 7], [3, 4]) if tables else ([], [])), 3, scale=1.0)
+            embedding = Embedding([9, 7], [3, 4], 3, scale=1.0, sparse_above=method.above)
             sharing = SharedBottom(embedding.out_features, [8, 6])
             towers = Towers(TASKS, 6, [4])
         fork = Fork(len(TASKS), method.gradients(), update_every=method.every, process_group=group)
@@ -100,7 +104,7 @@ class Whole(nn.Module):
 
     def losses(self, rows: tuple[Tensor, Tensor, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
         ids, numbers, labels = rows
-        return self.network.losses(self.network(ids if self.network.at == "fork" else ids[:, :0], numbers), labels)
+        return self.network.losses(self.network(ids, numbers), labels)
 
     def forward(self, rows: tuple[Tensor, Tensor, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
         losses, active = self.losses(rows)

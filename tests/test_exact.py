@@ -474,7 +474,7 @@ def test_impossible_uses_are_refused():
         fork_exactly(fork, lambda x: (layer(x),), [torch.ones(4, 3)], list(layer.parameters()))
     leaf = torch.ones(4, 3, requires_grad=True)
     together = Fork(2, Equal(), process_group=object())
-    with pytest.raises(UserError, match="several processes cannot take embedding rows yet; use at: fork"):
+    with pytest.raises(UserError, match="several processes needs the `rows` that each leaf holds"):
         fork_exactly(together, lambda x: (layer(x),), [leaf], [])
 
 

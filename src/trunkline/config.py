@@ -25,6 +25,7 @@ from trunkline.balance.methods import GRADIENTS, OBJECTIVES, Method, find_method
 from trunkline.config_errors import in_users_words
 from trunkline.errors import UserError, did_you_mean
 from trunkline.mlp import Norm
+from trunkline.sharing.mmoe import EXPERTS, HIDDEN
 from trunkline.tables.schema import DIM
 
 Positive = Annotated[int, Field(ge=1)]
@@ -152,6 +153,25 @@ class SharedBottomConfig(Section):
     hidden: Annotated[list[Positive], Field(min_length=1)] = [256, 128]
 
 
+class MMoEConfig(Section):
+    """See `sharing.MMoE`."""
+
+    kind: Literal["mmoe"] = "mmoe"
+    experts: Positive = EXPERTS
+    hidden: Annotated[list[Positive], Field(min_length=1)] = list(HIDDEN)
+
+
+def _shared_bottom_unless_told(value: Any) -> Any:
+    value = _kind_alone(value)
+    return {"kind": "shared_bottom", **value} if isinstance(value, dict) else value
+
+
+SharingConfig = Annotated[
+    Annotated[SharedBottomConfig | MMoEConfig, Field(discriminator="kind")],
+    BeforeValidator(_shared_bottom_unless_told),
+]
+
+
 class TowersConfig(Section):
     """See `towers.Towers`."""
 
@@ -169,7 +189,7 @@ class NetworkConfig(Section):
 
     embedding: EmbeddingConfig = EmbeddingConfig()
 
-    sharing: Annotated[SharedBottomConfig, BeforeValidator(_kind_alone)] = SharedBottomConfig()
+    sharing: SharingConfig = SharedBottomConfig()
     towers: TowersConfig = TowersConfig()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     norm: Norm = "none"

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from trunkline.attention import Attention
 from trunkline.errors import UserError
 from trunkline.inputs import Inputs, ListFeature, Ragged
+from trunkline.large_pages import hint_large_pages
 
 MISSING, UNSEEN = 0, 1
 """The first two rows of every table; both start at the zero vector."""
@@ -92,7 +93,7 @@ class Embedding(nn.Module):
         # Modules of torch's own kind: by these `DistributedDataParallel` knows whose gradients are sparse.
         self.long_tables = nn.ModuleList()
         for i, table in enumerate(self.layout):
-            vectors = torch.empty(table.rows, table.width).normal_(0.0, scale)
+            vectors = hint_large_pages(torch.empty(table.rows, table.width)).normal_(0.0, scale)
             for start in (*table.starts, *(s for s in table.list_starts if s not in table.starts)):
                 vectors[start : start + UNSEEN + 1] = 0.0
             if table.sparse:

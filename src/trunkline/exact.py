@@ -10,12 +10,18 @@ from torch import Tensor, nn
 from trunkline.balance.base import JacobianBalancer
 from trunkline.errors import UserError
 from trunkline.fork import Fork
+from trunkline.meeting import Meeting
 
 Run = Callable[..., tuple[Tensor, ...]]
 
 
 def fork_exactly(
-    fork: Fork, run: Run, leaves: Sequence[Tensor], parameters: Sequence[nn.Parameter]
+    fork: Fork,
+    run: Run,
+    leaves: Sequence[Tensor],
+    parameters: Sequence[nn.Parameter],
+    *,
+    rows: Sequence[Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], ...]:
     """Run a trunk and fork its output, balanced by the gradients over its parameters, as the papers define it.
 
@@ -29,13 +35,14 @@ def fork_exactly(
         run: the trunk: from the leaves to the K tensors at which it forks; it reads the parameters as they are.
         leaves: float tensors that feed the trunk, such as gathered embedding rows.
         parameters: the trunk's parameters; those that need no gradient are left out.
+        rows: `[U]` int64 for each leaf, which rows of its table it holds, each once. Over several processes, whose
+            batches hold different rows, it tells which are the same.
 
     Returns:
         `copies[t][k]`: for each task its copy of the K tensors.
 
     Raises:
-        UserError: nothing shared needs a gradient; several processes together with leaves, whose rows differ by
-            process.
+        UserError: nothing shared needs a gradient; leaves over several processes without their `rows`.
     """
     learning = [parameter for parameter in parameters if parameter.requires_grad]
     fed = [leaf for leaf in leaves if leaf.requires_grad]
@@ -43,26 +50,30 @@ def fork_exactly(
         return (run(*leaves),) * fork.tasks
     if not learning and not fed:
         raise UserError("at: parameters has nothing to balance: no shared parameter needs a gradient")
-    if fork.process_group is not None and fed:
-        raise UserError("at: parameters over several processes cannot take embedding rows yet; use at: fork")
-    flat = _exact(fork, run, len(leaves), (*leaves, *learning))
+    if fork.process_group is not None and fed and rows is None:
+        raise UserError("at: parameters over several processes needs the `rows` that each leaf holds")
+    flat = _exact(fork, run, len(leaves), rows, (*leaves, *learning))
     k = len(flat) // fork.tasks
     return tuple(flat[t * k : (t + 1) * k] for t in range(fork.tasks))
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
-def _exact(fork: Fork, run: Run, leaves: int, sources: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    copies: tuple[Tensor, ...] = _Exact.apply(fork, run, leaves, *sources)  # type: ignore[no-untyped-call]
+def _exact(
+    fork: Fork, run: Run, leaves: int, rows: Sequence[Tensor] | None, sources: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    copies: tuple[Tensor, ...] = _Exact.apply(fork, run, leaves, rows, *sources)  # type: ignore[no-untyped-call]
     return copies
 
 
 class _Exact(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, fork: Fork, run: Run, leaves: int, *sources: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, fork: Fork, run: Run, leaves: int, rows: Sequence[Tensor] | None, *sources: Tensor
+    ) -> tuple[Tensor, ...]:
         with torch.enable_grad():
             inner = [leaf.detach().requires_grad_(leaf.requires_grad) for leaf in sources[:leaves]]
             cut = run(*inner)
-        ctx.fork, ctx.cut, ctx.leaves = fork, cut, leaves
+        ctx.fork, ctx.cut, ctx.leaves, ctx.rows = fork, cut, leaves, rows
         ctx.sources = [*inner, *sources[leaves:]]
         ctx.set_materialize_grads(False)
         return tuple(tensor.detach() for _ in range(fork.tasks) for tensor in cut)
@@ -74,11 +85,15 @@ class _Exact(torch.autograd.Function):
         branches = [cotangents[t * k : (t + 1) * k] for t in range(ctx.fork.tasks)]
         learning = [source for source in ctx.sources if source.requires_grad]
         dense = sum(source.numel() for source in ctx.sources[ctx.leaves :] if source.requires_grad)
-        merged = _merge(ctx.fork, ctx.cut, branches, learning, dense)
+        meetings: list[Meeting | None] = [None] * len(learning)
+        if ctx.fork.process_group is not None and ctx.rows is not None:
+            fed = [rows for rows, leaf in zip(ctx.rows, ctx.sources, strict=False) if leaf.requires_grad]
+            meetings[: len(fed)] = [Meeting(rows, ctx.fork.process_group) for rows in fed]
+        merged = _merge(ctx.fork, ctx.cut, branches, learning, meetings, dense)
         nothing: list[Tensor | None] = [None] * len(learning)
         gradients: Iterator[Tensor | None] = iter(merged or nothing)
         given = [next(gradients) if source.requires_grad else None for source in ctx.sources]
-        return (None, None, None, *given)
+        return (None, None, None, None, *given)
 
 
 def _merge(
@@ -86,32 +101,48 @@ def _merge(
     cut: Sequence[Tensor],
     branches: Sequence[Sequence[Tensor | None]],
     learning: Sequence[Tensor],
+    meetings: Sequence[Meeting | None],
     dense: int,
 ) -> list[Tensor] | None:
     if not fork.due() and not fork.measure:
         # The last weights serve: they are applied at the cut, for one pass through the trunk instead of T.
         weighted = fork.reweigh(branches)
         return _pull(cut, weighted, learning)
-    matrix, present = _jacobian(fork, cut, branches, learning)
+    matrix, present = _jacobian(fork, cut, branches, learning, meetings)
     merged = _combine(fork, matrix, present, dense)
     if merged is None:
         return None
-    pieces = torch.split(merged, [source.numel() for source in learning])
-    return [piece.view_as(source).to(source.dtype) for piece, source in zip(pieces, learning, strict=True)]
+    pieces = torch.split(merged, _sizes(learning, meetings))
+    met = [p if meeting is None else meeting.leave(p) for p, meeting in zip(pieces, meetings, strict=True)]
+    return [piece.view_as(source).to(source.dtype) for piece, source in zip(met, learning, strict=True)]
+
+
+def _sizes(learning: Sequence[Tensor], meetings: Sequence[Meeting | None]) -> list[int]:
+    """How many numbers of a row of the Jacobian belong to each source."""
+    return [
+        source.numel() if meeting is None else len(meeting) * source.shape[1]
+        for source, meeting in zip(learning, meetings, strict=True)
+    ]
 
 
 def _jacobian(
-    fork: Fork, cut: Sequence[Tensor], branches: Sequence[Sequence[Tensor | None]], learning: Sequence[Tensor]
+    fork: Fork,
+    cut: Sequence[Tensor],
+    branches: Sequence[Sequence[Tensor | None]],
+    learning: Sequence[Tensor],
+    meetings: Sequence[Meeting | None],
 ) -> tuple[Tensor, list[int]]:
     """Each present task's gradient over all sources `[P, M]`, and which tasks those are."""
     alive = [any(c is not None and bool(c.any()) for c in branch) for branch in branches]
     over_processes = fork.process_group is not None
     present = [t for t in range(fork.tasks) if alive[t] or over_processes]
     wide = torch.float64 if learning[0].dtype == torch.float64 else torch.float32
-    matrix = fork.rows(len(present), sum(source.numel() for source in learning), wide, learning[0].device)
+    matrix = fork.rows(len(present), sum(_sizes(learning, meetings)), wide, learning[0].device)
     for row, t in zip(matrix, present, strict=True):
         if alive[t]:
-            torch.cat([gradient.flatten().to(wide) for gradient in _pull(cut, branches[t], learning)], out=row)
+            pulled = zip(_pull(cut, branches[t], learning), meetings, strict=True)
+            met = [gradient if meeting is None else meeting.join(gradient) for gradient, meeting in pulled]
+            torch.cat([gradient.flatten().to(wide) for gradient in met], out=row)
         else:
             row.zero_()
     if over_processes:

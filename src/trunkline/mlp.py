@@ -22,6 +22,26 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
 
+def check_layers(in_features: int, hidden: Sequence[int], dropout: float, norm: str) -> None:
+    """Refuse what no multilayer perceptron can be made of.
+
+    Args:
+        in_features: as in `MLP`.
+        hidden: as in `MLP`.
+        dropout: as in `MLP`.
+        norm: as in `MLP`.
+
+    Raises:
+        UserError: a width below 1, a dropout outside [0, 1) or an unknown norm.
+    """
+    if in_features < 1 or any(width < 1 for width in hidden):
+        raise UserError(f"widths {[in_features, *hidden]}: each must be at least 1")
+    if not 0 <= dropout < 1:
+        raise UserError(f"dropout {dropout}: it must be in [0, 1)")
+    if norm not in get_args(Norm):
+        raise UserError(f"norm {norm!r}: it is one of {', '.join(get_args(Norm))}")
+
+
 class MLP(nn.Module):
     """Linear -> normalisation -> ReLU -> dropout, once for each hidden width.
 
@@ -41,12 +61,7 @@ class MLP(nn.Module):
 
     def __init__(self, in_features: int, hidden: Sequence[int], *, dropout: float = 0.0, norm: Norm = "none") -> None:
         super().__init__()
-        if in_features < 1 or any(width < 1 for width in hidden):
-            raise UserError(f"widths {[in_features, *hidden]}: each must be at least 1")
-        if not 0 <= dropout < 1:
-            raise UserError(f"dropout {dropout}: it must be in [0, 1)")
-        if norm not in get_args(Norm):
-            raise UserError(f"norm {norm!r}: it is one of {', '.join(get_args(Norm))}")
+        check_layers(in_features, hidden, dropout, norm)
         layers: list[nn.Module] = []
         width = in_features
         for following in hidden:

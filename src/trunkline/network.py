@@ -85,7 +85,8 @@ class Network(nn.Module):
             def trunk(*leaves: Tensor) -> tuple[Tensor, ...]:
                 return self.sharing.cut(self.embedding.place(leaves, found, ids, numbers, lists))
 
-            branches = self.sharing.own(fork_exactly(self.fork, trunk, leaves, shared))
+            rows = [unique.rows for unique in found if unique is not None]
+            branches = self.sharing.own(fork_exactly(self.fork, trunk, leaves, shared, rows=rows))
         raws: dict[str, Tensor] = self.towers(branches)
         return raws
 

@@ -9,6 +9,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from trunkline.errors import UserError
+from trunkline.large_pages import hint_large_pages
+
+CHUNK = 4096
+"""Rows updated at a time on a CPU: what is read of them is still in its cache when it is written back."""
 
 
 class RowWise(Optimizer, ABC):
@@ -41,16 +45,19 @@ class RowWise(Optimizer, ABC):
         rows, values = _each_once(gradient)
         if not len(rows):
             return
-        state = self.state[table]
-        if not state:
-            state["rows"] = table.new_zeros(len(table), self.extra(table.shape[1]))
-        before = state["rows"].index_select(0, rows)
-        move = self.move(values, before, group)
-        state["rows"].index_copy_(0, rows, before)
-        vectors = table.index_select(0, rows)
-        if group["weight_decay"]:
-            vectors.mul_(1 - group["lr"] * group["weight_decay"])
-        table.index_copy_(0, rows, vectors.sub_(move.mul_(group["lr"])))
+        if not self.state[table]:
+            state = table.new_empty(len(table), self.extra(table.shape[1]))
+            self.state[table]["rows"] = hint_large_pages(state).zero_()
+        state = self.state[table]["rows"]
+        some = CHUNK if table.device.type == "cpu" else len(rows)
+        for part, gradients in zip(torch.split(rows, some), torch.split(values, some), strict=True):
+            now = state.index_select(0, part)
+            move = self.move(gradients, now, group)
+            state.index_copy_(0, part, now)
+            vectors = table.index_select(0, part)
+            if group["weight_decay"]:
+                vectors.mul_(1 - group["lr"] * group["weight_decay"])
+            table.index_copy_(0, part, vectors.sub_(move.mul_(group["lr"])))
 
     @staticmethod
     @abstractmethod
@@ -70,6 +77,11 @@ def _each_once(gradient: Tensor) -> tuple[Tensor, Tensor]:
     if not bool((rows.diff() > 0).all()):
         gradient = gradient.coalesce()
     return gradient._indices()[0], gradient._values()
+
+
+def _mean_square(gradient: Tensor) -> Tensor:
+    """`[U]`: of each row; as a product, which is several times faster than `mean` over so few."""
+    return torch.mv(gradient.square(), gradient.new_full((gradient.shape[1],), 1 / gradient.shape[1]))
 
 
 @final
@@ -125,12 +137,12 @@ class RowAdam(RowWise):
     def move(gradient: Tensor, state: Tensor, group: dict[str, Any]) -> Tensor:
         """m̂ / (√v̂ + ε)."""
         (beta1, beta2), width = group["betas"], gradient.shape[1]
-        first, second, count = state[:, :width], state[:, width : width + 1], state[:, width + 1 :]
-        first.lerp_(gradient, 1 - beta1)
-        second.lerp_(gradient.square().mean(dim=1, keepdim=True), 1 - beta2)
-        count.add_(1)
-        root = second.div(1 - beta2**count).sqrt_().add_(group["eps"])
-        return first / root.mul_(1 - beta1**count)
+        first = state[:, :width].lerp_(gradient, 1 - beta1)
+        second = torch.lerp(state[:, width], _mean_square(gradient), 1 - beta2)
+        count = state[:, width + 1] + 1
+        state[:, width], state[:, width + 1] = second, count
+        root = second.div_(1 - beta2**count).sqrt_().add_(group["eps"])
+        return first / root.mul_(1 - beta1**count)[:, None]
 
 
 @final
@@ -164,5 +176,5 @@ class RowAdagrad(RowWise):
     @staticmethod
     def move(gradient: Tensor, state: Tensor, group: dict[str, Any]) -> Tensor:
         """g / (√s + ε)."""
-        state.add_(gradient.square().mean(dim=1, keepdim=True))
+        state[:, 0] += _mean_square(gradient)
         return gradient / state.sqrt().add_(group["eps"])

@@ -16,10 +16,13 @@ from trunkline.config import (
     Config,
     ConstantConfig,
     MethodConfig,
+    MMoEConfig,
     MulticlassConfig,
+    NetworkConfig,
     OptimizerConfig,
     RegressionConfig,
     ScheduleConfig,
+    SharedBottomConfig,
     TrainingConfig,
     WarmupCosineConfig,
 )
@@ -30,7 +33,7 @@ from trunkline.inputs import Inputs
 from trunkline.network import Network
 from trunkline.rowwise import RowAdagrad, RowAdam
 from trunkline.schedules import Constant, Schedule, WarmupCosine
-from trunkline.sharing import SharedBottom
+from trunkline.sharing import MMoE, SharedBottom, Sharing
 from trunkline.subnets import Rate, Subnets
 from trunkline.tables import Feature
 from trunkline.tasks import Binary, Multiclass, Regression, Task, check_tasks
@@ -76,6 +79,25 @@ def build_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Netw
     fork = build_fork(config.balance, tasks, parameters=sum(parameter.numel() for parameter in shared))
     towers = Towers(tasks, sharing.out_features, c.towers.hidden, dropout=c.dropout, norm=c.norm)
     return Network(embedding, sharing, fork, towers, at=config.balance.at)
+
+
+def build_sharing(config: NetworkConfig, in_features: int, tasks: Sequence[Task]) -> Sharing:
+    """What the tasks share, for features `[N, in_features]`.
+
+    Raises:
+        UserError: what the architecture refuses.
+    """
+    c = config.sharing
+    match c:
+        case SharedBottomConfig():
+            return SharedBottom(in_features, c.hidden, dropout=config.dropout, norm=config.norm)
+        case MMoEConfig():
+            names = [task.name for task in tasks]
+            return MMoE(
+                in_features, names, experts=c.experts, hidden=c.hidden, dropout=config.dropout, norm=config.norm
+            )
+        case _:
+            assert_never(c)
 
 
 def build_method(config: MethodConfig, table: Mapping[str, Method], tasks: Sequence[Task], *, parameters: int) -> Any:

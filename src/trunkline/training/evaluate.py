@@ -26,7 +26,7 @@ def raw_outputs(network: Network, batches: Batches, device: torch.device, *, amp
     for batch in batches.ordered():
         moved = batch.to(device)
         with autocast(device, amp):
-            raws = network(moved.ids, moved.numbers)
+            raws = network(moved.ids, moved.numbers, moved.lists)
         for name, raw in raws.items():
             parts[name].append(raw.float().cpu())
     network.train(training)

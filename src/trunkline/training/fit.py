@@ -14,7 +14,7 @@ from trunkline.training.build import (
     build_features,
     build_network,
     build_objective,
-    build_optimizer,
+    build_optimizers,
     check_config,
     check_subnets,
     pick_device,
@@ -97,7 +97,7 @@ def fit(
         if run.holds_a_run() and not overwrite:
             run.start()
         data = prepare(config, tasks, build_features(config), frames)
-        check_subnets(config, data.labels.tasks, widths=data.encoder.widths, numbers=data.encoder.numbers)
+        check_subnets(config, data.labels.tasks, data.encoder.inputs)
         run.start(overwrite=overwrite)
         config = _resolved(config, data)
         write_text(run.config, config.to_yaml())
@@ -117,13 +117,13 @@ def _train(
     holder: Any,
 ) -> Model:
     c, device = config.training, pick_device(config.training)
-    encoder, tasks = data.encoder, data.labels.tasks
-    network = build_network(config, tasks, rows=encoder.rows, widths=encoder.widths, numbers=encoder.numbers)
+    tasks = data.labels.tasks
+    network = build_network(config, tasks, data.encoder.inputs)
     objective = build_objective(config.balance, tasks)
     network.to(device)
     objective.to(device)
     scaler = torch.amp.GradScaler(device.type, enabled=c.amp == "fp16")
-    state = Checkpoint(network, objective, build_optimizer(config.optimizer, network, objective), scaler, Progress())
+    state = Checkpoint(network, objective, build_optimizers(config.optimizer, network, objective), scaler, Progress())
     if resume:
         state.load(run.checkpoint)
     else:
@@ -151,6 +151,7 @@ def _train(
         select=selection(c.select, tasks),
         device=device,
         amp=c.amp,
+        compile=c.compile,
         log_every=c.log_every,
         log_gradients=c.log_gradients,
         on_line=line,
@@ -193,14 +194,8 @@ def _noise(tasks: tuple[Any, ...], scores: Scores | None) -> dict[str, float | i
 
 def _resolved(config: Config, data: Data) -> Config:
     raw = config.model_dump(mode="json")
-    raw["features"] = {
-        feature.name: {
-            "kind": feature.kind,
-            **({"dim": feature.dim, "min_count": feature.min_count} if feature.kind == "categorical" else {}),
-            **({"log": feature.log} if feature.kind == "numeric" else {}),
-        }
-        for feature in data.features
-    }
+    if config.features == "auto":
+        raw["features"] = {feature.name: {"kind": feature.kind} for feature in data.features}
     if data.split is not None:
         raw["data"]["split"]["result"] = data.split
     return Config.make(raw)
@@ -208,7 +203,7 @@ def _resolved(config: Config, data: Data) -> Config:
 
 def _rows_of(config: Config) -> dict[str, Any]:
     """What decides which rows train; files may have moved."""
-    raw = config.data.model_dump(exclude={"train", "valid", "test", "ignore"})
+    raw = config.data.model_dump(exclude={"train", "valid", "test", "ignore", "store"})
     (raw.get("split") or {}).pop("result", None)
     return raw
 

@@ -4,9 +4,10 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import FrameType
 from typing import Any, final
 
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import ObjectiveBalancer, RevisedUncertainty, Uncertainty
+from trunkline.embedding import Found
 from trunkline.errors import UserError
+from trunkline.inputs import Ragged
 from trunkline.network import Network
 from trunkline.schedules import set_rates
 from trunkline.tables import Batch, Batches
@@ -43,6 +46,7 @@ class Loop:
         select: from validation scores to one number, higher is better.
         device: where to compute.
         amp: `none`, `bf16` or `fp16`.
+        compile: whether `torch.compile` fuses the network and its losses.
         log_every: steps between two lines.
         log_gradients: whether lines hold the norms and cosines of the tasks' gradients at the fork.
         on_line: receives a line every `log_every` steps and after every epoch.
@@ -60,6 +64,7 @@ class Loop:
     select: Callable[[Scores], float | None]
     device: torch.device
     amp: str
+    compile: bool
     log_every: int
     log_gradients: bool
     on_line: Callable[[Line], None]
@@ -79,7 +84,7 @@ class Loop:
             while not self.over():
                 self.network.train()
                 began, began_rows = time.perf_counter(), p.rows
-                for batch in self.train.shuffled(p.epoch, start=p.batch):
+                for batch in self.train.shuffled(p.epoch, start=p.batch, then=self.look_ahead):
                     losses, active = self.step(batch.to(self.device))
                     watch.see(p.step, losses, active)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
@@ -128,11 +133,36 @@ class Loop:
             self.objective.observe(active, losses=again(lambda: self.losses(batch)[0]) if again else None, norms=norms)
         return losses.detach(), active
 
+    def look_ahead(self, batch: Batch) -> Batch:
+        """What can be done for a batch while the one before it is trained on; it runs on the thread that reads."""
+        batch = replace(batch, found=self.network.find(batch.ids, batch.lists))
+        return batch.pin() if self.device.type == "cuda" else batch
+
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Losses `[T]` and active `[T]` of a batch."""
+        # A last batch of another size would be compiled anew, for one step an epoch.
+        forward = self.compiled if self.compile and len(batch) == self.train.size else self.forward
+        return forward(batch.ids, batch.numbers, batch.lists, batch.found, batch.labels, batch.weights)
+
+    def forward(
+        self,
+        ids: Tensor,
+        numbers: Tensor,
+        lists: Sequence[Ragged],
+        found: Found | None,
+        labels: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Losses `[T]` and active `[T]`."""
         with autocast(self.device, self.amp):
-            raws = self.network(batch.ids, batch.numbers)
-        return self.network.losses(raws, batch.labels, batch.weights)
+            raws = self.network(ids, numbers, lists, found)
+        return self.network.losses(raws, labels, weights)
+
+    @cached_property
+    def compiled(self) -> Callable[..., tuple[Tensor, Tensor]]:
+        """`forward`, compiled when it is first called."""
+        compiled: Callable[..., tuple[Tensor, Tensor]] = torch.compile(self.forward)
+        return compiled
 
     def end_epoch(self) -> None:
         """Score the validation rows, keep the best, decide whether to go on, and save where the training stands."""

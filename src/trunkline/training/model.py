@@ -79,7 +79,7 @@ class Model:
         config = Config.make(run.config)
         encoder, labels = read_fitted(run.encoder, build_tasks(config))
         tensors, facts = read_tensors(run.model)
-        network = build_network(config, labels.tasks, rows=encoder.rows, widths=encoder.widths, numbers=encoder.numbers)
+        network = build_network(config, labels.tasks, encoder.inputs)
         load_into(network, tensors, name=str(run.model))
         network.to(pick_device(config.training.model_copy(update={"device": device}))).eval()
         sigma = facts.get("sigma", {})
@@ -116,9 +116,9 @@ class Model:
 
     def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`__call__` for polars."""
-        ids, numbers = self.encoder.encode(frame)
-        store = Batch(ids, numbers, {}, {})
-        raws = raw_outputs(self.network, Batches(store=store, size=CHUNK), self.device) if len(store) else {}
+        encoded = self.encoder.encode(frame)
+        rows = Batch(encoded.ids, encoded.numbers, {}, {}, encoded.lists)
+        raws = raw_outputs(self.network, Batches(store=Store.of(rows), size=CHUNK), self.device) if len(rows) else {}
         columns: list[pl.Series] = []
         for task in self.network.tasks:
             raw = raws.get(task.name, torch.empty(0, task.outputs))
@@ -135,13 +135,14 @@ class Model:
         frame = read(source, null_values=null_values or self.config.data.null_values)
         problems = Problems()
         with problems.collect():
-            ids, numbers = self.encoder.encode(frame)
+            encoded = self.encoder.encode(frame)
         with problems.collect():
             labels = self.labels.encode(frame)
         with problems.collect():
             weights = self.labels.weights(frame)
         problems.raise_if_any()
-        return evaluate(self.network, Batches(store=Batch(ids, numbers, labels, weights), size=CHUNK), self.device)
+        rows = Batch(encoded.ids, encoded.numbers, labels, weights, encoded.lists)
+        return evaluate(self.network, Batches(store=Store.of(rows), size=CHUNK), self.device)
 
     def stream(
         self, source: str | Path | Sequence[str | Path], *, keep: Sequence[str] = (), null_values: Sequence[str] = ()
