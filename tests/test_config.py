@@ -136,7 +136,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one(path):
         ("optimizer.schedule", "cosine", "optimizer.schedule: kind 'cosine' is unknown"),
         ("network.norm", "bach", "network.norm: 'bach' is not one of none, batch, layer; did you mean 'batch'?"),
         ("data.split.by", "tme", "data.split.by: 'tme' is not one of time, group, random; did you mean 'time'?"),
-        ("network.sharing.kind", [], "network.sharing.kind: [] is not one of shared_bottom"),
+        ("network.sharing.kind", [], "network.sharing: kind '[]' is unknown (known: shared_bottom, mmoe)"),
         ("training.device", {}, "training.device: {} is not one of auto, cpu, cuda, mps"),
         ("training.amp", "fp8", "training.amp: 'fp8' is not one of none, bf16, fp16"),
     ],

@@ -702,3 +702,15 @@ def test_a_balancer_made_for_other_tasks_is_refused(balancer):
     with pytest.raises(UserError, match="was made for 3 tasks, the fork has 2 branches"):
         Fork(2, balancer)
     assert Fork(3, balancer).tasks == 3
+
+
+def test_a_tensor_that_needs_no_gradient_has_no_say_in_the_weights():
+    x = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    shared = torch.ones(6, 3, requires_grad=True)
+    fork = Fork(2, PCGrad())
+    (a, h), (b, g) = fork.split(x, shared)
+    assert not a.requires_grad
+    gate = torch.ones(5, 3, requires_grad=True)
+    ((a @ gate * h).sum() - (b @ gate * g).square().sum()).backward()
+    rows = torch.stack([(x @ gate).flatten(), (-2 * (x @ gate).square()).flatten()]).detach()
+    torch.testing.assert_close(fork.gramian, rows @ rows.T)

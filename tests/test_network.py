@@ -9,7 +9,7 @@ from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.fork import Fork
 from trunkline.network import Network
-from trunkline.sharing import SharedBottom
+from trunkline.sharing import MMoE, SharedBottom
 from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, Multiclass, Regression, Task
 from trunkline.towers import Towers
@@ -99,6 +99,13 @@ def test_parts_that_do_not_fit_are_refused_all_at_once():
         "the embedding is 5 wide, the sharing reads 6",
         "the sharing is 9 wide, the towers read 8",
     ]
+
+
+def test_gates_of_other_tasks_are_refused():
+    towers = Towers(TASKS, 4, [])
+    names = [task.name for task in TASKS]
+    with pytest.raises(UserError, match="the sharing is for"):
+        Network(Embedding([6], [4], 1), MMoE(5, names[::-1], experts=2, hidden=[4]), Fork(3), towers)
 
 
 @pytest.mark.parametrize("objective", [Sum, Uncertainty])

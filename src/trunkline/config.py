@@ -23,12 +23,13 @@ from pydantic import (
 
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES, Method, find_method, options
 from trunkline.config_errors import in_users_words
-from trunkline.errors import UserError, did_you_mean
+from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.mlp import Norm
 from trunkline.sharing.mmoe import EXPERTS, HIDDEN
-from trunkline.tables.schema import DIM
+from trunkline.tables.schema import DIM, LENGTH, MOST_ROWS, Feature, check_features
 
 Positive = Annotated[int, Field(ge=1)]
+Rows = Annotated[int, Field(ge=1, le=MOST_ROWS)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Paths = str | list[str]
 
@@ -76,6 +77,8 @@ class DataConfig(Section):
     """Columns that are no features under `features: auto`."""
     null_values: list[str] = []
     """Texts that mean "missing" in CSV files."""
+    store: str | None = None
+    """Folder of encoded rows, kept for the next run; `none` for in memory."""
 
 
 class CategoricalConfig(Section):
@@ -86,11 +89,57 @@ class CategoricalConfig(Section):
     min_count: Positive = 1
 
 
+class HashedConfig(Section):
+    """See `tables.Feature`."""
+
+    kind: Literal["hashed"]
+    rows: Rows
+    dim: Positive = DIM
+
+
+class BagConfig(Section):
+    """See `tables.Feature`."""
+
+    kind: Literal["bag"]
+    pool: Literal["mean", "sum"] = "mean"
+    dim: Positive = DIM
+    min_count: Positive = 1
+    rows: Rows | None = None
+
+
+class SequenceConfig(Section):
+    """See `tables.Feature`; with a target, `dim`, `rows` and `min_count` are the target's."""
+
+    kind: Literal["sequence"]
+    length: Positive = LENGTH
+    pool: Literal["mean", "attention"] = "mean"
+    target: str | None = None
+    dim: Positive | None = None
+    min_count: Positive | None = None
+    rows: Rows | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_table(cls, values: Any) -> Any:
+        """Without a target the defaults are a bag's."""
+        if not isinstance(values, dict) or values.get("target") is not None:
+            return values
+        own = {"dim": DIM, "min_count": 1}
+        return values | {name: default for name, default in own.items() if values.get(name) is None}
+
+
 class NumericConfig(Section):
     """See `tables.Feature`."""
 
     kind: Literal["numeric"]
     log: bool = False
+
+
+class VectorConfig(Section):
+    """See `tables.Feature`."""
+
+    kind: Literal["vector"]
+    length: Positive | None = None
 
 
 class BooleanConfig(Section):
@@ -106,7 +155,17 @@ class DatetimeConfig(Section):
 
 
 FeatureConfig = Annotated[
-    Annotated[CategoricalConfig | NumericConfig | BooleanConfig | DatetimeConfig, Field(discriminator="kind")],
+    Annotated[
+        CategoricalConfig
+        | HashedConfig
+        | BagConfig
+        | SequenceConfig
+        | NumericConfig
+        | VectorConfig
+        | BooleanConfig
+        | DatetimeConfig,
+        Field(discriminator="kind"),
+    ],
     BeforeValidator(_kind_alone),
 ]
 
@@ -188,7 +247,6 @@ class NetworkConfig(Section):
     """The network's shape."""
 
     embedding: EmbeddingConfig = EmbeddingConfig()
-
     sharing: SharingConfig = SharedBottomConfig()
     towers: TowersConfig = TowersConfig()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -345,6 +403,15 @@ class Config(Section):
     def _some_feature(cls, features: Any) -> Any:
         if not features:
             raise ValueError("no feature: name at least one, or write 'auto'")
+        if features != "auto":
+            made, problems = [], Problems()
+            for name, feature in features.items():
+                with problems.collect():
+                    made.append(Feature(name=name, **feature.model_dump()))
+            if not problems:
+                with problems.collect():
+                    check_features(made)
+            problems.raise_if_any()
         return features
 
     @model_validator(mode="after")

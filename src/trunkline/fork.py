@@ -277,7 +277,11 @@ class _Split(torch.autograd.Function):
     def forward(ctx: Any, fork: Fork, *shared: Tensor) -> tuple[Tensor, ...]:
         ctx.fork, ctx.k = fork, len(shared)
         ctx.set_materialize_grads(False)
-        return tuple(tensor.view_as(tensor) for _ in range(fork.tasks) for tensor in shared)
+        copies = tuple(tensor.view_as(tensor) for _ in range(fork.tasks) for tensor in shared)
+        # What needs no gradient has no say in the weights.
+        fixed = [copy for copy, tensor in zip(copies, shared * fork.tasks, strict=True) if not tensor.requires_grad]
+        ctx.mark_non_differentiable(*fixed)
+        return copies
 
     @staticmethod
     @torch.autograd.function.once_differentiable

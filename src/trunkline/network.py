@@ -48,6 +48,9 @@ class Network(nn.Module):
             problems.add(f"the embedding is {embedding.out_features} wide, the sharing reads {sharing.in_features}")
         if sharing.out_features != towers.in_features:
             problems.add(f"the sharing is {sharing.out_features} wide, the towers read {towers.in_features}")
+        names = tuple(task.name for task in towers.tasks)
+        if sharing.tasks is not None and sharing.tasks != names:
+            problems.add(f"the sharing is for {', '.join(sharing.tasks)}, the towers are for {', '.join(names)}")
         balancer = fork.balancer
         if at not in get_args(At):
             problems.add(f"at {at!r}: it is one of {', '.join(get_args(At))}")

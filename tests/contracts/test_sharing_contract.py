@@ -9,15 +9,23 @@ from torch import Tensor
 from trunkline.balance import Equal, GramianBalancer
 from trunkline.errors import UserError
 from trunkline.fork import Fork
-from trunkline.sharing import SharedBottom, Sharing
+from trunkline.sharing import MMoE, SharedBottom, Sharing
 from trunkline.subnets import Subnets
 
 WIDTH = 5
+
+
+def names(tasks: int) -> list[str]:
+    return [f"t{i}" for i in range(tasks)]
+
 
 ARCHITECTURES: dict[str, Callable[[int], Sharing]] = {  # from the number of tasks
     "shared_bottom": lambda tasks: SharedBottom(WIDTH, [7, 4]),
     "shared_bottom, one layer": lambda tasks: SharedBottom(WIDTH, [3]),
     "shared_bottom, normalised": lambda tasks: SharedBottom(WIDTH, [7, 4], norm="layer", dropout=0.1),
+    "mmoe": lambda tasks: MMoE(WIDTH, names(tasks), experts=3, hidden=[7, 4]),
+    "mmoe, one layer": lambda tasks: MMoE(WIDTH, names(tasks), experts=2, hidden=[3]),
+    "mmoe, normalised": lambda tasks: MMoE(WIDTH, names(tasks), experts=3, hidden=[7, 4], norm="layer", dropout=0.1),
 }
 OWN_NOTHING = {name for name in ARCHITECTURES if name.startswith("shared_bottom")}
 """Every task reads the same, so the order of the tasks does not matter at all."""
@@ -51,7 +59,7 @@ def test_every_task_gets_a_tensor_of_the_width_announced(build, tasks, n):
 def test_every_parameter_has_one_owner_and_is_reached_by_a_gradient(build, tasks, n):
     sharing = made(build, tasks).train()
     owners = Subnets([sharing], sharing.owners())  # refuses what is not a partition
-    assert set(owners) <= {"shared"} | {name for name in owners if name.startswith("gate.")}
+    assert set(owners) <= {"shared", *(f"gate.{name}" for name in names(tasks))}
     features_in = features(64).requires_grad_()
     sum(branch.square().sum() for branch in sharing(features_in, Fork(tasks, Equal()).split)).backward()
     for name, parameters in owners.items():

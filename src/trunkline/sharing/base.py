@@ -16,6 +16,8 @@ class Sharing(nn.Module, ABC):
     """Width of the features it reads."""
     out_features: int
     """Width of what each tower reads."""
+    tasks: tuple[str, ...] | None = None
+    """Names of the tasks, where they own parameters here."""
 
     @abstractmethod
     def cut(self, x: Tensor) -> tuple[Tensor, ...]:

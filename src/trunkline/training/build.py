@@ -74,7 +74,7 @@ def build_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Netw
     embedding = Embedding(
         inputs.rows, inputs.widths, inputs.numbers, lists=inputs.lists, sparse_above=c.embedding.sparse_above
     )
-    sharing = SharedBottom(embedding.out_features, c.sharing.hidden, dropout=c.dropout, norm=c.norm)
+    sharing = build_sharing(c, embedding.out_features, tasks)
     shared = sharing.owners().get("shared", ())
     fork = build_fork(config.balance, tasks, parameters=sum(parameter.numel() for parameter in shared))
     towers = Towers(tasks, sharing.out_features, c.towers.hidden, dropout=c.dropout, norm=c.norm)

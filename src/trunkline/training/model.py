@@ -23,7 +23,9 @@ from trunkline.training.history import read_history
 from trunkline.training.metrics import Scores
 
 CHUNK = 65_536
-"""Rows predicted at a time."""
+"""Rows read and encoded at a time."""
+STEP = 8192
+"""Rows in one forward pass: with more of them the layers' outputs leave the processor's cache."""
 
 
 @final
@@ -118,7 +120,7 @@ class Model:
         """`__call__` for polars."""
         encoded = self.encoder.encode(frame)
         rows = Batch(encoded.ids, encoded.numbers, {}, {}, encoded.lists)
-        raws = raw_outputs(self.network, Batches(store=Store.of(rows), size=CHUNK), self.device) if len(rows) else {}
+        raws = raw_outputs(self.network, Batches(store=Store.of(rows), size=STEP), self.device) if len(rows) else {}
         columns: list[pl.Series] = []
         for task in self.network.tasks:
             raw = raws.get(task.name, torch.empty(0, task.outputs))
@@ -142,7 +144,7 @@ class Model:
             weights = self.labels.weights(frame)
         problems.raise_if_any()
         rows = Batch(encoded.ids, encoded.numbers, labels, weights, encoded.lists)
-        return evaluate(self.network, Batches(store=Store.of(rows), size=CHUNK), self.device)
+        return evaluate(self.network, Batches(store=Store.of(rows), size=STEP), self.device)
 
     def stream(
         self, source: str | Path | Sequence[str | Path], *, keep: Sequence[str] = (), null_values: Sequence[str] = ()

@@ -1,0 +1,104 @@
+"""Several multilayer perceptrons of one shape that read the same features, run as one."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trunkline.errors import UserError
+from trunkline.mlp import BatchNorm, Norm, check_layers
+
+
+@final
+class StackedLinear(nn.Module):
+    """E linear layers of one shape, each with weights of its own, as one product.
+
+    Each starts as `nn.Linear` does, from the same draws in the same order.
+
+    Args:
+        in_features: width of what each reads.
+        out_features: width of what each gives.
+        count: E, how many there are.
+
+    Shape:
+        - Input: `[N, in_features]`, read by all, or `[N, E, in_features]`, each expert's own.
+        - Output: `[N, E, out_features]`.
+    """
+
+    def __init__(self, in_features: int, out_features: int, count: int) -> None:
+        super().__init__()
+        alone = [nn.Linear(in_features, out_features) for _ in range(count)]
+        self.weight = nn.Parameter(torch.stack([linear.weight.detach() for linear in alone]))
+        self.bias = nn.Parameter(torch.stack([linear.bias.detach() for linear in alone]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, in_features]` or `[N, E, in_features]` -> `[N, E, out_features]`."""
+        if x.dim() == 2:
+            # One wide product: E narrow ones would each write a gradient of the input's size.
+            wide = F.linear(x, self.weight.flatten(0, 1), self.bias.flatten())
+            return wide.view(len(x), *self.bias.shape)
+        return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1)
+
+
+@final
+class _LayerNorm(nn.GroupNorm):
+    """Layer normalisation within each expert; a batch of one row with experts of one unit too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, E * width]` -> the same."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
+@final
+class Experts(nn.Module):
+    """E perceptrons as `MLP` makes them, of one shape: linear -> normalisation -> ReLU -> dropout for each width.
+
+    Each layer is one matrix product for all experts. Parameters lie side by side, an expert's own at its position.
+
+    Args:
+        in_features: width of the features, which all experts read.
+        hidden: widths of each expert's layers.
+        count: E, how many experts there are.
+        dropout: as in `MLP`.
+        norm: as in `MLP`, within each expert.
+
+    Shape:
+        - Input: `[N, in_features]`.
+        - Output: `[N, E, hidden[-1]]`, contiguous.
+
+    Raises:
+        UserError: no expert or no layer, and what `MLP` refuses.
+    """
+
+    def __init__(
+        self, in_features: int, hidden: Sequence[int], count: int, *, dropout: float = 0.0, norm: Norm = "none"
+    ) -> None:
+        super().__init__()
+        if count < 1:
+            raise UserError(f"experts {count}: there must be at least 1")
+        if not hidden:
+            raise UserError("hidden []: an expert needs at least one layer")
+        check_layers(in_features, hidden, dropout, norm)
+        layers: list[nn.Module] = []
+        width = in_features
+        for following in hidden:
+            layers.append(StackedLinear(width, following, count))
+            if norm != "none":
+                # Each column of [N, E * width] belongs to one expert.
+                wide = count * following
+                layers += [nn.Flatten(), BatchNorm(wide) if norm == "batch" else _LayerNorm(count, wide)]
+                layers.append(nn.Unflatten(1, (count, following)))
+            layers.append(nn.ReLU())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = following
+        self.layers = nn.Sequential(*layers)
+        self.out_features = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, in_features]` -> `[N, E, out_features]`."""
+        out: Tensor = self.layers(x)
+        # Rows side by side: what mixes the experts row by row reads them once, and a fork flattens them for nothing.
+        return out.contiguous()
