@@ -12,6 +12,14 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _stores_of_their_own(tmp_path_factory):
+    """No test leaves encoded rows in the user's cache, nor reads any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRUNKLINE_STORE", str(tmp_path_factory.mktemp("stores")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_rows():
     """Rows of a small feed: every kind of column and of label, nulls in most of them."""

@@ -179,15 +179,15 @@ def test_what_predict_refuses(run, table, trunkline, tmp_path):
 def test_an_interrupted_prediction_leaves_no_file(run, long_table, trunkline, tmp_path, monkeypatch, calls):
     monkeypatch.chdir(tmp_path)
     long_table.write_parquet("rows.parquet")
-    seen, estimate = [], Model.estimate
+    seen, estimates = [], Model._estimates
 
-    def interrupted(model, frame):
-        seen.append(len(frame))
+    def interrupted(model, encoded):
+        seen.append(len(encoded.ids))
         if len(seen) == calls:
             raise KeyboardInterrupt
-        return estimate(model, frame)
+        return estimates(model, encoded)
 
-    monkeypatch.setattr(Model, "estimate", interrupted)
+    monkeypatch.setattr(Model, "_estimates", interrupted)
     status, out, _ = trunkline("predict", run, "rows.parquet", "-o", "out.parquet")
     assert (status, out) == (130, "")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]

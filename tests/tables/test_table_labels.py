@@ -1,12 +1,17 @@
+import itertools
 import json
 import math
+from datetime import date
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trunkline.errors import UserError
-from trunkline.tables import Labels, Split, cut, read
+from trunkline.tables import ROW, Labels, Split, cut, read
+from trunkline.tables.labels import LabelsFitter
 from trunkline.tasks import Binary, Multiclass, Regression
 
 NAN = float("nan")
@@ -234,3 +239,50 @@ def test_json_round_trip():
     labels = fit(CHAIN, **ROWS)
     again = Labels.from_json(CHAIN, json.loads(json.dumps(labels.to_json())))
     assert again == labels
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_training_rows_may_come_in_chunks(data):
+    table = pl.DataFrame({**ROWS, "price": [0.1, 7.0, None, NAN, 1e9, 3.0]})
+    table = table.sample(30, with_replacement=True, seed=data.draw(st.integers(0, 9)))
+    tasks = [*CHAIN, Regression(name="price")]
+    cuts = sorted(data.draw(st.lists(st.integers(0, 30), max_size=5)))
+    fitter = LabelsFitter(tasks, standardize={"dwell": False})
+    for start, end in itertools.pairwise([0, *cuts, 30]):
+        fitter.see(table[start:end])
+    streamed, whole = fitter.done(), Labels.fit(tasks, table, standardize={"dwell": False})
+    assert streamed.classes == whole.classes
+    assert streamed.tasks[:-1] == whole.tasks[:-1]
+    assert streamed.tasks[-1].center == pytest.approx(whole.tasks[-1].center, rel=1e-12)
+    assert streamed.tasks[-1].scale == pytest.approx(whole.tasks[-1].scale, rel=1e-9)
+
+
+def test_a_label_that_varies_only_from_chunk_to_chunk():
+    fitter = LabelsFitter([Binary(name="y"), Multiclass(name="z")])
+    for y, z in ((None, "a"), (0, "a"), (0, None), (1, "b")):
+        fitter.see(pl.DataFrame({"y": [y], "z": [z]}))
+    assert fitter.done().classes == {"z": ["a", "b"]}
+
+
+def test_problems_of_all_chunks_come_at_once_with_the_tables_rows():
+    fitter = LabelsFitter([Binary(name="a"), Regression(name="b"), Multiclass(name="c"), Binary(name="d")])
+    fitter.see(pl.DataFrame({"a": [0, 1], "b": [1.0, 2.0], "c": [1.5, 2.5], "d": [0, 1]}))
+    fitter.see(pl.DataFrame({"a": [7], "b": [1.0], "c": [math.inf], "d": [1]}))
+    fitter.see(pl.DataFrame({"a": [9], "b": [math.inf], "c": [1.5], "dd": [1], ROW: [50]}))
+    words = ["holds 7 in row 3", "holds inf in row 50", "holds inf in row 3", "did you mean 'dd'"]
+    assert [word in problem for word, problem in zip(words, fitter.problems, strict=True)] == [True] * 4
+    with pytest.raises(UserError) as found:
+        fitter.done()
+    assert found.value.problems == fitter.problems
+
+
+def test_a_constant_class_is_named_by_its_value():
+    with pytest.raises(UserError, match=r"constant in train \('x' in all 2 observed rows\)"):
+        fit([Multiclass(name="y")], y=["x", None, "x"])
+
+
+@pytest.mark.parametrize("values", [[["a"], ["b"]], [date(2024, 1, 1), date(2024, 1, 2)]])
+def test_classes_are_text_or_numbers(values):
+    with pytest.raises(UserError, match=r"task y: column 'y' is .*; a multiclass label is text or numbers"):
+        fit([Multiclass(name="y")], y=values)

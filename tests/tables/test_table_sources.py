@@ -1,12 +1,15 @@
 import bz2
 import gzip
+import threading
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from trunkline.errors import UserError
-from trunkline.tables import ROW, infer, read, scan
+from trunkline.tables import ROW, chunks, infer, read, scan
+from trunkline.tables.source import Files
 
 FRAME = pl.DataFrame(
     {
@@ -59,6 +62,8 @@ def test_every_format_gives_the_same_frame(tmp_path, ending):
     expected = FRAME.with_row_index(ROW, offset=1)
     assert_frame_equal(read(path), expected)
     assert_frame_equal(read(str(path)), expected)
+    assert_frame_equal(scan(path).collect(), expected)
+    assert_frame_equal(pl.concat(chunks(path, rows=2)), expected, check_dtypes=False)
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "csv.bz2", "parquet", "ipc", "ndjson"])
@@ -162,11 +167,201 @@ def test_all_bad_paths_come_at_once(tmp_path):
         assert words in str(found.value)
 
 
-def test_files_with_other_columns_do_not_mix(tmp_path):
+def number(n, *, start=0):
+    """Rows that say their number, wide enough that Parquet has several pages of them."""
+    numbers = pl.int_range(start, start + n, eager=True)
+    return pl.DataFrame({"i": numbers, "text": pl.select(pl.format("row {}", numbers)).to_series(), "x": numbers / 7})
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "ipc", "ndjson", "csv.gz"])
+@pytest.mark.parametrize("rows", [1000, 7000, 10**6])
+def test_chunks_are_the_table_in_order(tmp_path, ending, rows):
+    for name, start, n in (("a", 0, 5000), ("b", 5000, 1), ("c", 5001, 12_000), ("d", 17_001, 20)):
+        write(number(n, start=start), tmp_path / f"{name}.{ending}")
+    found = list(chunks(str(tmp_path / f"*.{ending}"), rows=rows))
+    assert_frame_equal(pl.concat(found), read(str(tmp_path / f"*.{ending}")), check_dtypes=False)
+    assert pl.concat(found)["i"].to_list() == list(range(17_021))
+    assert {len(chunk) for chunk in found[:-1]} <= {rows}
+    assert len(found[-1]) <= rows
+    assert Files(str(tmp_path / f"*.{ending}")).count() == 17_021
+
+
+def test_chunks_hold_the_columns_that_are_asked_for(tmp_path):
+    write(number(10), tmp_path / "a.parquet")
+    (found,) = chunks(tmp_path / "a.parquet", columns=["x", "i"])
+    assert found.columns == [ROW, "x", "i"]
+    assert found[ROW].to_list() == list(range(1, 11))
+
+
+def test_many_small_files_make_large_chunks(tmp_path):
+    for i in range(30):
+        write(number(10, start=10 * i), tmp_path / f"{i:02}.csv")
+    found = list(chunks(str(tmp_path / "*.csv"), rows=100))
+    assert [len(chunk) for chunk in found] == [100, 100, 100]
+
+
+def test_chunks_need_rows(tmp_path):
+    for name in "ab":
+        write(number(0), tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError, match=r"\*\.parquet has no rows"):
+        list(chunks(str(tmp_path / "*.parquet")))
+    with pytest.raises(UserError, match="has no rows"):
+        Files(str(tmp_path / "*.parquet")).count()
+    write(number(3), tmp_path / "b.parquet")
+    assert [len(chunk) for chunk in chunks(str(tmp_path / "*.parquet"))] == [3]
+
+
+def test_chunks_can_be_left_early(tmp_path):
+    number(400_000).write_parquet(tmp_path / "a.parquet", row_group_size=1000)
+    before = threading.active_count()
+    for _ in range(5):
+        found = chunks(tmp_path / "a.parquet", rows=500)
+        assert len(next(found)) == 500
+        found.close()
+    assert threading.active_count() == before
+
+
+WAYS = {"read": read, "scan": scan, "chunks": lambda path: list(chunks(path))}
+DAMAGES = ["half", "end", "pages", "footer"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "way"), [(damage, way) for damage in DAMAGES for way in WAYS if (damage, way) != ("pages", "scan")]
+)
+def test_a_damaged_parquet_file_is_named_among_many(tmp_path, damage, way):
+    for i in range(3):
+        number(50_000, start=50_000 * i).write_parquet(tmp_path / f"{i}.parquet", row_group_size=10_000)
+    bad = tmp_path / "1.parquet"
+    data = bad.read_bytes()
+    if damage == "half":
+        data = data[: len(data) // 2]
+    elif damage == "end":
+        data = data[:-1]
+    elif damage == "pages":
+        data = data[:10_000] + bytes(30_000) + data[40_000:]
+    else:
+        data = data[:-200] + bytes(100) + data[-100:]
+    bad.write_bytes(data)
+    with pytest.raises(UserError, match=r"1\.parquet cannot be read: ") as found:
+        WAYS[way](str(tmp_path / "*.parquet"))
+    assert "0.parquet" not in str(found.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_files_with_other_columns_do_not_mix(tmp_path, way):
     for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", "a,c\n1,2\n")):
         (tmp_path / name).write_text(content)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError) as found:
+        WAYS[way](str(tmp_path / "*.csv"))
+    missing = [problem.split(";")[0] for problem in found.value.problems]
+    assert missing == [
+        f"column 'b' (Int64 in {tmp_path / '1.csv'}) is missing in {tmp_path / '2.csv'}",
+        f"column 'c' (Int64 in {tmp_path / '2.csv'}) is missing in {tmp_path / '1.csv'}",
+    ]
+
+
+def test_columns_may_stand_in_another_order(tmp_path):
+    (tmp_path / "1.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "2.csv").write_text("b,a\ny,2\n")
+    for found in (read(str(tmp_path / "*.csv")), *chunks(str(tmp_path / "*.csv"))):
+        assert found.drop(ROW).to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
+
+
+TOGETHER = [
+    (pl.Int64, pl.Float64, pl.Float64),
+    (pl.Int8, pl.Int64, pl.Int64),
+    (pl.UInt32, pl.Int32, pl.Int64),
+    (pl.Float32, pl.Float64, pl.Float64),
+    (pl.Null, pl.Int64, pl.Int64),
+    (pl.Null, pl.String, pl.String),
+    (pl.String, pl.Categorical, pl.String),
+    (pl.Date, pl.Datetime("us"), pl.Datetime("us")),
+    (pl.Datetime("ms"), pl.Datetime("us"), None),
+    (pl.List(pl.Int64), pl.List(pl.Null), pl.List(pl.Int64)),
+    (pl.List(pl.Int32), pl.List(pl.Int64), pl.List(pl.Int64)),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "common"), TOGETHER)
+@pytest.mark.parametrize("turned", [False, True])
+def test_types_that_go_together(tmp_path, one, other, common, turned):
+    for name, dtype in zip("ab", (other, one) if turned else (one, other), strict=True):
+        pl.DataFrame({"c": pl.Series([None, None], dtype=dtype), "n": [1, 2]}).write_ipc(tmp_path / f"{name}.ipc")
+    for found in (read(str(tmp_path / "*.ipc")), *chunks(str(tmp_path / "*.ipc"))):
+        assert len(found) == 4
+        assert common is None or found["c"].dtype == common
+
+
+APART = [
+    (pl.Series([1, 2]), pl.Series(["a", "b"])),
+    (pl.Series([True, False]), pl.Series([1, 0])),
+    (pl.Series(["2024-01-01", "x"]), pl.Series(["2024-01-01", "2024-02-01"]).str.to_date()),
+    (pl.Series([[1], [2]]), pl.Series([["a"], ["b"]])),
+    (pl.Series([[1], [2]]), pl.Series([1, 2])),
+    (pl.Series([1, 2], dtype=pl.UInt64), pl.Series([-1, 2])),
+    (pl.Series([1, 2]), pl.Series(["2024-01-01", "2024-02-01"]).str.to_date()),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), APART, ids=[f"{a.dtype} {b.dtype}" for a, b in APART])
+@pytest.mark.parametrize("way", WAYS)
+def test_types_that_do_not_go_together_are_told_with_their_files(tmp_path, one, other, way):
+    for name, series in zip("abc", (one, one, other), strict=True):
+        pl.DataFrame({"c": series, "n": [1, 2]}).write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError) as found:
+        WAYS[way](str(tmp_path / "*.parquet"))
+    a, c = tmp_path / "a.parquet", tmp_path / "c.parquet"
+    assert f"column 'c' is {one.dtype} in {a} and {other.dtype} in {c}; " in str(found.value)
+    assert len(found.value.problems) == 1
+
+
+def test_an_empty_csv_column_takes_the_type_of_the_others(tmp_path):
+    for name, content in (("1.csv", "a,b\n,1\n,2\n"), ("2.csv", "a,b\n7,1\n"), ("3.csv", "a,b\n,1\n")):
+        (tmp_path / name).write_text(content)
+    assert read(str(tmp_path / "*.csv"))["a"].to_list() == [None, None, 7, None]
+    assert read([tmp_path / "2.csv", tmp_path / "1.csv"])["a"].dtype == pl.Int64
+    (tmp_path / "3.csv").write_text("a,b\nx,1\n")
+    with pytest.raises(UserError, match=r"'a' is Int64 in .*2\.csv and String in .*3\.csv"):
         read(str(tmp_path / "*.csv"))
+
+
+def test_text_is_gone_through_once_for_its_types(tmp_path, monkeypatch):
+    """A CSV's types take longer to find than its rows to read."""
+    (tmp_path / "a.csv").write_text("a,b\n1,2024-01-01\n2.5,2024-02-01\n")
+    scans, real = [], pl.scan_csv
+
+    def scan_csv(*arguments, schema, **options):
+        scans.append(schema)
+        return real(*arguments, schema=schema, **options)
+
+    monkeypatch.setattr(pl, "scan_csv", scan_csv)
+    files = Files(tmp_path / "a.csv")
+    for _ in range(3):
+        assert [chunk["a"].to_list() for chunk in files.chunks()] == [[1.0, 2.5]]
+    assert files.read()["b"].dtype == pl.Date
+    assert [schema is None for schema in scans] == [True, False]
+
+
+def test_values_do_not_depend_on_how_a_file_is_read(tmp_path):
+    """What is parsed with types found before is what polars parses on its own."""
+    draw = np.random.default_rng(0)
+    n = 500
+    frame = pl.DataFrame(
+        {
+            "big": draw.integers(-(2**62), 2**62, n),
+            "float": draw.normal(size=n) * 10.0 ** draw.integers(-8, 8, n),
+            "day": pl.Series(draw.integers(0, 20_000, n)).cast(pl.Date),
+            "moment": pl.Series(draw.integers(0, 2**50, n)).cast(pl.Datetime("us")),
+            "flag": draw.random(n) < 0.5,
+            "text": [f'"{i}", é' for i in range(n)],
+        }
+    )
+    holes = pl.Series(draw.random(n) < 0.2)
+    frame = frame.with_columns(pl.when(holes).then(None).otherwise(pl.col(name)).alias(name) for name in frame.columns)
+    frame.write_csv(tmp_path / "a.csv")
+    expected = pl.read_csv(tmp_path / "a.csv", try_parse_dates=True, infer_schema_length=None)
+    assert_frame_equal(read(tmp_path / "a.csv").drop(ROW), expected)
+    assert_frame_equal(pl.concat(chunks(tmp_path / "a.csv", rows=100)).drop(ROW), expected)
 
 
 def test_a_frame_without_rows_is_refused():
@@ -197,7 +392,7 @@ def test_a_frame_without_rows_is_refused():
         ("t", pl.Series(["2024-01-01 10:00", "2024-01-02 11:00"]).str.to_datetime(), "datetime"),
         ("constant", [1, 1, None], None),
         ("nothing", [None, None], None),
-        ("nested", [[1], [2]], None),
+        ("nested", [{"a": 1}, {"a": 2}], None),
     ],
 )
 def test_inferred_kinds(name, values, kind):

@@ -7,6 +7,7 @@ import pytest
 
 from trunkline.errors import UserError
 from trunkline.tables import ROW, Split, cut, read
+from trunkline.tables.splits import assign
 
 PARTS = ("train", "valid", "test")
 
@@ -88,6 +89,18 @@ def test_time_of_any_type_in_any_order(times):
     }
     assert str(result["valid_from"]) == str(times[70])
     assert all(found[ROW].is_sorted() for found in parts.values())
+
+
+@pytest.mark.parametrize("by", ["time", "group", "random"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_column_alone_says_which_part_a_row_is_of(by, seed):
+    key = pl.Series("k", np.random.default_rng(seed).integers(0, 30, 300))
+    split = Split(by=by, column=None if by == "random" else "k", valid=0.2, test=0.3, seed=seed)
+    found, result = assign(split, None if by == "random" else key, rows=300)
+    made, expected = cut(table(300, k=key), split)
+    assert result == expected
+    assert found.dtype == np.int8
+    assert {part: (np.flatnonzero(found == i) + 1).tolist() for i, part in enumerate(PARTS)} == rows(made)
 
 
 def test_only_the_parts_that_are_asked_for():

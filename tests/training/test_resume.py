@@ -4,7 +4,7 @@ import signal
 import pytest
 import torch
 
-from trunkline import Model, UserError, fit
+from trunkline import Embedding, Model, RowAdam, UserError, fit
 from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
 
 TIMINGS = {"train_seconds", "rows_per_second"}
@@ -75,8 +75,10 @@ INTERRUPTS = {
         {**HARD, "optimizer.name": "sgd", "balance.gradients": "upgrad", "balance.objective": "sum"},
         {**HARD, "optimizer.name": "adam", "balance.gradients": "none", "network.norm": "batch"},
         {**HARD, "training.amp": "bf16", "balance.gradients": "equal"},
+        {**HARD, "network.embedding.sparse_above": 0, "network.sharing": "mmoe"},
+        {**HARD, "network.embedding.sparse_above": 4, "optimizer.rows": "adagrad", "balance.at": "parameters"},
     ],
-    ids=["adamw-pcgrad", "sgd-upgrad", "adam-batchnorm", "bf16"],
+    ids=["adamw-pcgrad", "sgd-upgrad", "adam-batchnorm", "bf16", "rows-mmoe", "rows-adagrad-parameters"],
 )
 def test_an_interrupted_run_ends_as_if_it_never_had_been(settings, parts, tmp_path, when, log_every, changes):
     overrides = {**changes, "training.log_every": log_every}
@@ -205,23 +207,25 @@ def test_a_damaged_checkpoint_says_so(settings, parts, tmp_path):
 
 def state_of(seed, name):
     torch.manual_seed(seed)
-    network, objective = torch.nn.Linear(3, 2), torch.nn.Linear(1, 1)
-    parameters = [*network.parameters(), *objective.parameters()]
+    network, objective = Embedding([9], [3], 1, sparse_above=0), torch.nn.Linear(1, 1)
     kinds = {"adamw": torch.optim.AdamW, "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)}
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return Checkpoint(network, objective, kinds[name](parameters), scaler, Progress())
+    optimizers = [kinds[name](objective.parameters()), RowAdam(network.parameters(), lr=0.1)]
+    return Checkpoint(network, objective, optimizers, scaler, Progress())
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_a_checkpoint_round_trips_with_every_part(tmp_path, name):
     def step(state, times):
         for _ in range(times):
-            x = torch.randn(4, 3)
-            loss = state.network(x).square().sum() + state.objective(torch.randn(1, 1)).square().sum()
-            state.optimizer.zero_grad()
+            x = state.network(torch.randint(0, 9, (4, 1)), torch.randn(4, 1))
+            loss = x.square().sum() + state.objective(torch.randn(1, 1)).square().sum()
+            for optimizer in state.optimizers:
+                optimizer.zero_grad()
             loss.backward()
-            state.optimizer.step()
-        return [parameter.detach().clone() for parameter in state.network.parameters()]
+            for optimizer in state.optimizers:
+                optimizer.step()
+        return [p.detach().clone() for module in (state.network, state.objective) for p in module.parameters()]
 
     with isolated_random(0):
         one = state_of(0, name)

@@ -1,17 +1,21 @@
 """From files or frames to encoded rows, with everything that is wrong with them in one message."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import polars as pl
 
-from trunkline.config import Config, DataConfig, RegressionConfig
-from trunkline.errors import Problems, UserError
-from trunkline.tables import Batch, Encoder, Feature, Labels, Split, cut, infer, read, scan
+from trunkline.config import Config, DataConfig
+from trunkline.errors import Problems
+from trunkline.tables import Encoder, Feature, Labels, Store
+from trunkline.tables.source import Files
+from trunkline.tables.splits import PARTS
 from trunkline.tasks import Task
-
-PARTS = ("train", "valid", "test")
+from trunkline.training.encode_pass import encode_parts, encoding_key
+from trunkline.training.fit_pass import fit_encoders, fit_key, infer_features
+from trunkline.training.parts import Part, open_parts
+from trunkline.training.stores import Fit, load_fit, save_fit, store_folder
 
 
 @final
@@ -29,7 +33,7 @@ class Data:
 
     encoder: Encoder
     labels: Labels
-    stores: dict[str, Batch]
+    stores: dict[str, Store]
     features: list[Feature]
     split: dict[str, Any] | None
 
@@ -45,40 +49,8 @@ def check_files(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> None:
         source = getattr(data, part)
         if source is not None and part not in frames:
             with problems.collect():
-                scan(source, null_values=data.null_values)
+                Files(source, null_values=data.null_values)
     problems.raise_if_any()
-
-
-def read_parts(
-    data: DataConfig, frames: Mapping[str, pl.DataFrame]
-) -> tuple[dict[str, pl.DataFrame], dict[str, Any] | None]:
-    """The rows of each part, and what the split decided; frames come before files.
-
-    Raises:
-        UserError: no training rows, files that cannot be read, a split that cannot be made; all of them.
-    """
-    problems, parts = Problems(), {}
-    for part in PARTS:
-        source = frames.get(part, getattr(data, part))
-        if source is not None:
-            with problems.collect("" if isinstance(source, (str, list)) else f"{part}: "):
-                parts[part] = read(source, null_values=data.null_values)
-    if frames.get("train", data.train) is None:
-        problems.add("data.train is missing: name the file of training rows")
-    problems.raise_if_any()
-    if data.split is None:
-        return parts, None
-    given = {part: 0.0 for part in PARTS if part in parts}
-    shares = {"valid": data.split.valid, "test": data.split.test} | given
-    split = Split(
-        by=data.split.by,
-        column=data.split.column,
-        valid=shares["valid"],
-        test=shares["test"],
-        seed=data.split.seed,
-    )
-    made, result = cut(parts["train"], split)
-    return parts | made, result
 
 
 def prepare(
@@ -89,7 +61,10 @@ def prepare(
     *,
     fitted: tuple[Encoder, Labels] | None = None,
 ) -> Data:
-    """Read, cut, fit on the training rows and encode every part.
+    """Read, cut, fit on the training rows and encode every part, a chunk at a time.
+
+    What becomes of files is kept in the folder of stores, under a name that stands for the files' content and for all
+    that decides what becomes of them: whoever asks for the same again, in this run or another, gets it unread.
 
     Args:
         config: the whole config.
@@ -99,40 +74,48 @@ def prepare(
         fitted: encoder and labels of an earlier start of the same run, to use instead of fitting.
 
     Raises:
-        UserError: everything wrong with files, columns and values of any part.
+        UserError: everything wrong with files, columns and values of any part; files that change meanwhile.
     """
-    parts, split = read_parts(config.data, frames)
-    if features is None:
-        taken = {task.column for task in tasks} | {task.weight for task in tasks if task.weight}
-        if config.data.split is not None and config.data.split.by == "time" and config.data.split.column:
-            taken.add(config.data.split.column)
-        features = infer(parts["train"], leave_out={*taken, *config.data.ignore})
-        if not features:
-            raise UserError("features: auto found no usable column beside the labels")
-    problems = Problems()
+    parts = open_parts(config.data, frames)
+    folder = store_folder(config.data)
+    train, problems = parts["train"], Problems()
     encoder, labels = fitted or (None, None)
-    if encoder is None:
-        with problems.collect("train: "):
-            encoder = Encoder.fit(features, parts["train"])
-    if labels is None:
-        with problems.collect("train: "):
-            standardize = {
-                name: task.standardize for name, task in config.tasks.items() if isinstance(task, RegressionConfig)
-            }
-            labels = Labels.fit(tasks, parts["train"], standardize=standardize)
-    stores: dict[str, Batch] = {}
-    for part, frame in parts.items():
-        if encoder is not None:
-            with problems.collect(f"{part}: "):
-                ids, numbers = encoder.encode(frame)
-        if labels is not None:
-            with problems.collect(f"{part}: "):
-                targets = labels.encode(frame)
-            with problems.collect(f"{part}: "):
-                weights = labels.weights(frame)
-        if not problems:
-            stores[part] = Batch(ids, numbers, targets, weights)
+    key = None if fitted is None else encoding_key(*fitted)
+    if fitted is None:
+        name = fit_key(train, config, tasks, features)
+        place = folder / name if folder is not None and name is not None else None
+        kept = load_fit(place, tasks) if place is not None else None
+        if kept is not None:
+            encoder, labels, features, key = kept
+        else:
+            _check_tables(parts.values())
+            with train.unchanged():
+                if features is None:
+                    features = infer_features(train, config, tasks)
+                encoder, labels = fit_encoders(train, config, tasks, features, problems)
+            if encoder is not None and labels is not None and folder is not None:
+                key = encoding_key(encoder, labels)
+                if place is not None:
+                    save_fit(place, Fit(encoder, labels, list(features), key))
+    stores: dict[str, Store] = {}
+    for table in dict.fromkeys(part.table for part in parts.values()):
+        with problems.collect():
+            of_table = [part for part in parts.values() if part.table is table]
+            stores |= encode_parts(of_table, folder, encoder, labels, key, problems)
     problems.raise_if_any()
     assert encoder is not None
     assert labels is not None
-    return Data(encoder, labels, stores, list(features), split)
+    in_order = {name: stores[name] for name in PARTS if name in stores}
+    return Data(encoder, labels, in_order, list(features or ()), stores["train"].facts["split"])
+
+
+def _check_tables(parts: Iterable[Part]) -> None:
+    """Look at the columns of all files, and cut, before any part is gone through: a bad one is told at once."""
+    problems = Problems()
+    for part in parts:
+        with problems.collect():
+            _ = part.table.types
+    problems.raise_if_any()
+    for part in parts:
+        if part.cut is not None:
+            _ = part.cut.parts

@@ -1,5 +1,6 @@
 """Raw outputs and scores over a whole store."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -35,9 +36,14 @@ def raw_outputs(network: Network, batches: Batches, device: torch.device, *, amp
 
 def evaluate(network: Network, batches: Batches, device: torch.device, *, amp: str = "none") -> Scores:
     """All metrics of all tasks."""
-    raws = raw_outputs(network, batches, device, amp=amp)
-    store = batches.store
+    rows = batches.store.rows
+    return scores(network, raw_outputs(network, batches, device, amp=amp), rows.labels, rows.weights)
+
+
+def scores(
+    network: Network, raws: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> Scores:
+    """All metrics of all tasks, from raw outputs `[N, outputs]`, labels `[N]` and, where there are any, weights."""
     return {
-        task.name: score(task, raws[task.name], store.labels[task.name], store.weights.get(task.name))
-        for task in network.tasks
+        task.name: score(task, raws[task.name], labels[task.name], weights.get(task.name)) for task in network.tasks
     }

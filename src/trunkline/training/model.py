@@ -12,10 +12,13 @@ from torch import Tensor
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.network import Network
-from trunkline.tables import ROW, Batch, Batches, Encoder, Labels, read, scan
+from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
+from trunkline.tables.encoder import Encoded
+from trunkline.tables.prefetch import ahead
+from trunkline.tables.source import Files
 from trunkline.tasks import Binary, Multiclass
 from trunkline.training.build import build_network, build_tasks, pick_device
-from trunkline.training.evaluate import evaluate, raw_outputs
+from trunkline.training.evaluate import raw_outputs, scores
 from trunkline.training.files import RunFolder, load_into, read_tensors
 from trunkline.training.fitted import read_fitted
 from trunkline.training.frames import as_polars, is_pandas
@@ -118,38 +121,60 @@ class Model:
 
     def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`__call__` for polars."""
-        encoded = self.encoder.encode(frame)
-        rows = Batch(encoded.ids, encoded.numbers, {}, {}, encoded.lists)
-        raws = raw_outputs(self.network, Batches(store=Store.of(rows), size=STEP), self.device) if len(rows) else {}
+        return self._estimates(self.encoder.encode(frame))
+
+    def _estimates(self, encoded: Encoded) -> pl.DataFrame:
+        raws = self._raws(encoded)
         columns: list[pl.Series] = []
         for task in self.network.tasks:
-            raw = raws.get(task.name, torch.empty(0, task.outputs))
-            columns += self._columns(task.name, task.estimate(raw.double()))
+            columns += self._columns(task.name, task.estimate(raws[task.name].double()))
         return pl.DataFrame(columns)
 
+    def _raws(self, encoded: Encoded) -> dict[str, Tensor]:
+        """Raw outputs `[N, outputs]` of each task."""
+        rows = Batch(encoded.ids, encoded.numbers, {}, {}, encoded.lists)
+        if not len(rows):
+            return {task.name: torch.empty(0, task.outputs) for task in self.network.tasks}
+        return raw_outputs(self.network, Batches(store=Store.of(rows), size=STEP), self.device)
+
     def evaluate(self, data: Any, *, null_values: Sequence[str] = ()) -> Scores:
-        """All metrics of all tasks on labelled rows, from a frame or files.
+        """All metrics of all tasks on labelled rows, from a frame or files; files are read chunk by chunk.
 
         Raises:
             UserError: what reading and encoding find wrong.
         """
-        source = data if isinstance(data, (str, Path, list)) else as_polars(data)
-        frame = read(source, null_values=null_values or self.config.data.null_values)
-        problems = Problems()
-        with problems.collect():
-            encoded = self.encoder.encode(frame)
-        with problems.collect():
-            labels = self.labels.encode(frame)
-        with problems.collect():
-            weights = self.labels.weights(frame)
-        problems.raise_if_any()
-        rows = Batch(encoded.ids, encoded.numbers, labels, weights, encoded.lists)
-        return evaluate(self.network, Batches(store=Store.of(rows), size=STEP), self.device)
+        parts: list[tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]] = []
+        for encoded, labels, weights in ahead(self._labelled(data, null_values)):
+            parts.append((self._raws(encoded), labels, weights))
+        together = [{name: torch.cat([part[k][name] for part in parts]) for name in parts[0][k]} for k in range(3)]
+        return scores(self.network, *together)
+
+    def _labelled(
+        self, data: Any, null_values: Sequence[str]
+    ) -> Iterator[tuple[Encoded, dict[str, Tensor], dict[str, Tensor]]]:
+        if isinstance(data, (str, Path, list)):
+            files = Files(data, null_values=null_values or self.config.data.null_values)
+            used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
+            frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in files.types], rows=CHUNK)
+        else:
+            frames = iter([read(as_polars(data))])
+        for frame in frames:
+            problems = Problems()
+            with problems.collect():
+                encoded = self.encoder.encode(frame)
+            with problems.collect():
+                labels = self.labels.encode(frame)
+            with problems.collect():
+                weights = self.labels.weights(frame)
+            problems.raise_if_any()
+            yield encoded, labels, weights
 
     def stream(
         self, source: str | Path | Sequence[str | Path], *, keep: Sequence[str] = (), null_values: Sequence[str] = ()
     ) -> Iterator[pl.DataFrame]:
         """Estimates beside the columns to keep, chunk by chunk in the files' order; memory does not grow with them.
+
+        A thread reads and encodes the next rows while the network estimates the last ones.
 
         Args:
             source: as in `tables.scan`.
@@ -160,23 +185,20 @@ class Model:
             UserError: unreadable files, no rows, missing or unreadable columns, a kept column that an estimate would
                 replace.
         """
-        types = self.encoder.csv_types()
-        frame = scan(source, null_values=null_values or self.config.data.null_values, types=types)
-        try:
-            present = [name for name in frame.collect_schema().names() if name != ROW]
-            kept = present if "*" in keep else list(dict.fromkeys(keep))
-            self._check_columns(present, kept)
-            texts = [name for name in kept if name in types and frame.collect_schema()[name] == pl.String]
-            restore = self._restored(source, texts, null_values or self.config.data.null_values)
-            wanted, empty = list(dict.fromkeys([*kept, *self.encoder.names])), True
-            for chunk in frame.select([*wanted, ROW]).collect_batches(chunk_size=CHUNK, maintain_order=True):
-                empty = empty and not len(chunk)
-                yield pl.concat([chunk.select(kept).with_columns(restore), self.estimate(chunk)], how="horizontal")
-        except pl.exceptions.PolarsError as error:
-            raise UserError(f"the rows cannot be read: {str(error).splitlines()[0]}") from error
-        if empty:
-            name = ", ".join(map(str, [source] if isinstance(source, (str, Path)) else source))
-            raise UserError(f"{name} has no rows")
+        nulls, types = null_values or self.config.data.null_values, self.encoder.csv_types()
+        files = Files(source, null_values=nulls, types=types)
+        kept = list(files.types) if "*" in keep else list(dict.fromkeys(keep))
+        self._check_columns(list(files.types), kept)
+        texts = [name for name in kept if name in types and files.types[name] == pl.String]
+        restore = self._restored(source, texts, nulls)
+        wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
+
+        def encoded() -> Iterator[tuple[pl.DataFrame, Encoded]]:
+            for chunk in files.chunks(columns=wanted, rows=CHUNK):
+                yield chunk.select(kept).with_columns(restore), self.encoder.encode(chunk)
+
+        for beside, rows in ahead(encoded()):
+            yield pl.concat([beside, self._estimates(rows)], how="horizontal")
 
     @staticmethod
     def _restored(
@@ -185,7 +207,7 @@ class Model:
         """How kept features, read as text for the encoder, get back the types that their files have."""
         if not texts:
             return []
-        schema = scan(source, null_values=null_values).collect_schema()
+        schema = Files(source, null_values=null_values).types
         numbers = [pl.col(name).cast(schema[name]) for name in texts if schema[name].is_numeric()]
         return numbers + [pl.col(name).str.to_lowercase() == "true" for name in texts if schema[name] == pl.Boolean]
 

@@ -1,0 +1,76 @@
+import itertools
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trunkline.tables import ROW, infer
+from trunkline.tables.schema import Inferrer
+
+COLUMNS = {
+    "word": ["a", "b", None],
+    "constant": [3, 3, 3],
+    "absent": pl.Series([None, None, None]),
+    "user_id": [1, 2, 2],
+    "large": [1, 2**24 + 1, 0],
+    "small": [1, -(2**24), 0],
+    "below": [0, 1, -(2**24) - 1],
+    "share": [0.5, None, 0.25],
+    "nothing": [float("nan"), None, 0.25],
+    "seen": [True, False, None],
+    "tags": [["a"], [], None],
+    "items": [[1], [1, 2], [1]],
+    "same": [["a"], ["a"], None],
+    "picture": [[1.0], [2.0], [3.0]],
+    "pair": pl.Series([[1, 2], [3, 4], [1, 2]], dtype=pl.Array(pl.Int64, 2)),
+    "record": [{"x": 1}, {"x": 2}, None],
+    "day": pl.Series(["2024-01-01", None, "2024-01-02"]).str.to_date(),
+    "last": pl.Series(["x", "y", "x"]).cast(pl.Categorical),
+}
+EXPECTED = {
+    "word": "categorical",
+    "user_id": "categorical",
+    "large": "categorical",
+    "small": "numeric",
+    "below": "categorical",
+    "share": "numeric",
+    "nothing": "numeric",
+    "seen": "boolean",
+    "tags": "bag",
+    "items": "bag",
+    "pair": "bag",
+    "day": "datetime",
+    "last": "categorical",
+}
+TABLE = pl.DataFrame(COLUMNS).with_row_index(ROW, offset=1)
+
+
+def kinds(features):
+    return {feature.name: feature.kind for feature in features}
+
+
+def test_every_usable_column_gets_a_kind():
+    found = infer(TABLE)
+    assert kinds(found) == EXPECTED
+    assert [feature.name for feature in found] == [name for name in COLUMNS if name in EXPECTED]
+    assert kinds(infer(TABLE, leave_out=["word", "tags"])) == {
+        name: kind for name, kind in EXPECTED.items() if name not in ("word", "tags")
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(0, 3), max_size=5))
+def test_rows_may_come_in_chunks(cuts):
+    inferrer = Inferrer()
+    for start, end in itertools.pairwise([0, *sorted(cuts), 3]):
+        inferrer.see(TABLE[start:end])
+    assert kinds(inferrer.done()) == EXPECTED
+
+
+@pytest.mark.parametrize("chunks", [[[None], [1], [2]], [[1], [], [2]], [[1], [None], [1, 2]]])
+def test_values_may_differ_only_from_chunk_to_chunk(chunks):
+    inferrer = Inferrer()
+    for values in chunks:
+        inferrer.see(pl.DataFrame({"c": values}))
+    assert kinds(inferrer.done()) == {"c": "numeric"}
