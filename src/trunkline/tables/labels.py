@@ -1,8 +1,8 @@
 """Label columns in, label tensors out: NaN where not observed, and one message for all that is wrong."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self, final
 
 import numpy as np
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.tables.rows import BadValue, refuse_where
+from trunkline.tables.columns.classes import Classes, Value
+from trunkline.tables.columns.moments import Moments
+from trunkline.tables.rows import ROW, BadValue, refuse_where
 from trunkline.tasks import Binary, Multiclass, Regression, Task, sample_space
-
-Value = str | int | float | bool
 
 
 @final
@@ -31,8 +31,10 @@ class Labels:
     classes: dict[str, list[Value]]
 
     @classmethod
-    def fit(cls, tasks: Sequence[Task], frame: pl.DataFrame, *, standardize: Mapping[str, bool] | None = None) -> Self:
-        """Learn classes and label units from training rows.
+    def fit(
+        cls, tasks: Sequence[Task], frame: pl.DataFrame, *, standardize: Mapping[str, bool] | None = None
+    ) -> "Labels":
+        """Learn classes and label units from training rows that are all there; `LabelsFitter` takes them in chunks.
 
         Args:
             tasks: the tasks, `where` and `reads` already checked.
@@ -43,33 +45,9 @@ class Labels:
             UserError: a missing label column, one of the wrong kind, without an observed row or constant; an infinite
                 label or weight; all of them.
         """
-        classes = {
-            task.name: sorted(_values(frame[task.column]), key=lambda value: (str(type(value)), value))
-            for task in tasks
-            if isinstance(task, Multiclass) and task.column in frame.columns
-        }
-        labels = cls(tuple(tasks), classes)
-        encoded = labels.encode(frame)
-        problems = Problems()
-        fitted: list[Task] = []
-        for task in tasks:
-            known = encoded[task.name][~encoded[task.name].isnan()].double()
-            inside = f" where {task.where} happened" if task.where else ""
-            if len(known) == 0:
-                problems.add(f"task {task.name}: column {task.column!r} has no observed label in train{inside}")
-            elif bool((known == known[0]).all()):
-                problems.add(
-                    f"task {task.name}: column {task.column!r} is constant in train{inside} "
-                    f"({_plain(known[0].item())} in all {len(known)} observed rows); there is nothing to learn"
-                )
-            elif isinstance(task, Multiclass):
-                fitted.append(replace(task, classes=len(classes[task.name])))
-            elif isinstance(task, Regression) and (standardize or {}).get(task.name, True):
-                fitted.append(replace(task, center=known.mean().item(), scale=known.std(correction=0).item()))
-            else:
-                fitted.append(task)
-        problems.raise_if_any()
-        return cls(tuple(fitted), classes)
+        fitter = LabelsFitter(tasks, standardize=standardize)
+        fitter.see(frame)
+        return fitter.done()
 
     def encode(self, frame: pl.DataFrame) -> dict[str, Tensor]:
         """Labels `{task: [N]}` of rows, NaN where null, NaN or outside the task's `where`.
@@ -79,19 +57,9 @@ class Labels:
         Raises:
             UserError: what `fit` lists, except constant and unobserved labels; a class that training did not have.
         """
-        problems, labels = Problems(), {}
-        for task in self.tasks:
-            if task.column not in frame.columns:
-                hint = did_you_mean(task.column, frame.columns)
-                problems.add(f"task {task.name}: label column {task.column!r} is not in the table{hint}")
-                continue
-            try:
-                labels[task.name] = torch.from_numpy(self._encode(task, frame[task.column]))
-            except BadValue as error:
-                problems.add(f"task {task.name}: {error.in_table(frame)}")
-            except UserError as error:
-                problems.add(f"task {task.name}: {error}")
-        problems.raise_if_any()
+        labels, wrong = _encode(self.tasks, frame, self._known)
+        if wrong:
+            raise UserError(list(wrong.values()))
         return sample_space(self.tasks, labels)
 
     def weights(self, frame: pl.DataFrame) -> dict[str, Tensor]:
@@ -148,40 +116,136 @@ class Labels:
             fitted.append(task)
         return cls(tuple(fitted), classes)
 
-    def _encode(self, task: Task, series: pl.Series) -> np.ndarray:
-        if isinstance(task, Multiclass):
-            return _encode_classes(series, self.classes[task.name])
-        if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
-            shown = ", ".join(repr(value) for value in _values(series)[:3])
-            needs = "0/1 or true/false" if isinstance(task, Binary) else "numbers"
-            raise UserError(f"column {series.name!r} is {series.dtype} ({shown} …); a {task.kind} label is {needs}")
-        values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        refuse_where(series, np.isinf(values), "labels are finite; leave the field empty where it is not observed")
-        if not isinstance(task, Binary):
-            return values.copy()
-        rule = "a binary label is 0/1 or true/false (for more values: kind multiclass or regression)"
-        refuse_where(series, ~(np.isnan(values) | (values == 0) | (values == 1)), rule)
-        return values.astype(np.float32)
+    @cached_property
+    def _known(self) -> dict[str, Classes]:
+        return {name: Classes(values) for name, values in self.classes.items()}
 
 
-def _encode_classes(series: pl.Series, classes: list[Value]) -> np.ndarray:
-    index = {value: i for i, value in enumerate(classes)}
-    if series.dtype.is_float():
-        rule = "classes are finite; leave the field empty where it is not observed"
-        refuse_where(series, series.is_infinite().fill_null(False), rule)
-    clean = series.fill_nan(None) if series.dtype.is_float() else series
-    values = [math.nan if value is None else index.get(value, -1) for value in clean.to_list()]
-    encoded = np.asarray(values, dtype=np.float32)
-    shown = ", ".join(repr(value) for value in classes[:10]) + (" …" if len(classes) > 10 else "")
-    refuse_where(series, encoded == -1, f"the training rows have no such class ({shown})")
-    return encoded
+@final
+class LabelsFitter:
+    """Learns classes and label units from training rows that arrive in chunks.
+
+    Args:
+        tasks: the tasks, `where` and `reads` already checked.
+        standardize: by regression task, whether its loss is in units of its standard deviation; true by default.
+    """
+
+    def __init__(self, tasks: Sequence[Task], *, standardize: Mapping[str, bool] | None = None) -> None:
+        self._tasks = tuple(tasks)
+        self._standardize = standardize or {}
+        self._classes = {task.name: Classes() for task in tasks if isinstance(task, Multiclass)}
+        self._seen = {task.name: _Seen() for task in tasks}
+        self._wrong: dict[str, str] = {}
+        self._rows = 0
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the rows so far, one problem a task."""
+        return [self._wrong[task.name] for task in self._tasks if task.name in self._wrong]
+
+    def see(self, frame: pl.DataFrame) -> None:
+        """Take in some rows; what is wrong with them waits for `done`, so that the user hears of all at once."""
+        tasks = [task for task in self._tasks if task.name not in self._wrong]
+        labels, wrong = _encode(tasks, frame, self._classes, learn=True, start=self._rows)
+        self._wrong |= wrong
+        self._rows += len(frame)
+        if not self._wrong:
+            for name, label in sample_space(self._tasks, labels).items():
+                self._seen[name].see(label)
+
+    def done(self) -> Labels:
+        """The tasks with what the rows taught.
+
+        Raises:
+            UserError: what `Labels.fit` lists; all of it.
+        """
+        if self._wrong:
+            raise UserError(self.problems)
+        problems = Problems()
+        fitted: list[Task] = []
+        for task in self._tasks:
+            seen = self._seen[task.name]
+            inside = f" where {task.where} happened" if task.where else ""
+            if not seen.moments.count:
+                problems.add(f"task {task.name}: column {task.column!r} has no observed label in train{inside}")
+            elif not seen.varied:
+                classes = self._classes.get(task.name)
+                value = f"{seen.first:g}" if classes is None else repr(classes.values[int(seen.first)])
+                problems.add(
+                    f"task {task.name}: column {task.column!r} is constant in train{inside} "
+                    f"({value} in all {seen.moments.count} observed rows); there is nothing to learn"
+                )
+            elif isinstance(task, Multiclass):
+                fitted.append(replace(task, classes=len(self._classes[task.name].values)))
+            elif isinstance(task, Regression) and self._standardize.get(task.name, True):
+                mean, std = seen.moments.mean.item(), seen.moments.std.item()
+                fitted.append(replace(task, center=mean, scale=std))
+            else:
+                fitted.append(task)
+        problems.raise_if_any()
+        ordered = {
+            name: sorted(classes.values, key=lambda value: (str(type(value)), value))
+            for name, classes in self._classes.items()
+        }
+        return Labels(tuple(fitted), ordered)
 
 
-def _values(series: pl.Series) -> list[Value]:
-    clean = series.fill_nan(None) if series.dtype.is_float() else series
-    values: list[Value] = clean.drop_nulls().unique(maintain_order=True).to_list()
-    return values
+class _Seen:
+    """What the observed labels of one task have shown, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.moments = Moments()
+        self.first = 0.0
+        self.varied = False
+
+    def see(self, label: Tensor) -> None:
+        known = label[~label.isnan()].double().numpy()
+        if len(known):
+            self.first = self.first if self.moments.count else float(known[0])
+            self.varied = self.varied or bool((known != self.first).any())
+            self.moments.add(known)
 
 
-def _plain(value: float) -> str:
-    return f"{value:g}"
+def _encode(
+    tasks: Sequence[Task],
+    frame: pl.DataFrame,
+    classes: Mapping[str, Classes],
+    *,
+    learn: bool = False,
+    start: int = 0,
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Labels of each task, and what is wrong with those that have none."""
+    labels: dict[str, Tensor] = {}
+    wrong: dict[str, str] = {}
+    for task in tasks:
+        if task.column not in frame.columns:
+            hint = did_you_mean(task.column, frame.columns)
+            wrong[task.name] = f"task {task.name}: label column {task.column!r} is not in the table{hint}"
+            continue
+        series = frame.get_column(task.column)
+        try:
+            if isinstance(task, Multiclass):
+                label = classes[task.name].encode(series, learn=learn)
+            else:
+                label = _encode_numbers(task, series)
+            labels[task.name] = torch.from_numpy(label)
+        except BadValue as error:
+            error.index += 0 if ROW in frame.columns else start
+            wrong[task.name] = f"task {task.name}: {error.in_table(frame)}"
+        except UserError as error:
+            wrong[task.name] = f"task {task.name}: {error}"
+    return labels, wrong
+
+
+def _encode_numbers(task: Task, series: pl.Series) -> np.ndarray:
+    if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
+        shown = ", ".join(repr(value) for value in series.drop_nulls().unique(maintain_order=True).to_list()[:3])
+        needs = "0/1 or true/false" if isinstance(task, Binary) else "numbers"
+        raise UserError(f"column {series.name!r} is {series.dtype} ({shown} …); a {task.kind} label is {needs}")
+    values = series.cast(pl.Float64).to_numpy()
+    refuse_where(series, np.isinf(values), "labels are finite; leave the field empty where it is not observed")
+    if not isinstance(task, Binary):
+        return values.copy()
+    rule = "a binary label is 0/1 or true/false (for more values: kind multiclass or regression)"
+    refuse_where(series, ~(np.isnan(values) | (values == 0) | (values == 1)), rule)
+    return values.astype(np.float32)

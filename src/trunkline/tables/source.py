@@ -1,33 +1,30 @@
 """Files of rows: CSV, Parquet, IPC and NDJSON, one or many, by name or by glob."""
 
-import atexit
-import bz2
-import csv
-import gzip
-import shutil
-import tempfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from glob import escape, glob, has_magic
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from glob import glob, has_magic
 from pathlib import Path
-from typing import IO, cast
+from typing import final
 
 import polars as pl
 
 from trunkline.errors import Problems, UserError
+from trunkline.tables.common_types import common_types
 from trunkline.tables.rows import ROW
+from trunkline.tables.scanners import scanner_of
 
-CSV, TSV = (".csv",), (".tsv",)
-PARQUET, IPC, NDJSON = (".parquet", ".pq"), (".ipc", ".arrow", ".feather"), (".ndjson", ".jsonl")
-COMPRESSED = (".gz", ".bz2")
+CHUNK_BYTES = 64 << 20
+"""Size of a chunk of rows in memory, about."""
+CHUNK_ROWS = 65_536
+"""A chunk has at least so many rows, however wide: what is done once a chunk shall cost nothing."""
+
+Paths = str | Path | Sequence[str | Path]
 
 
 def scan(
-    source: str | Path | Sequence[str | Path],
-    *,
-    null_values: Sequence[str] = (),
-    types: Mapping[str, pl.DataType] | None = None,
+    source: Paths, *, null_values: Sequence[str] = (), types: Mapping[str, pl.DataType] | None = None
 ) -> pl.LazyFrame:
     """Rows of one or several files, not yet read, with their numbers in column `__row__`.
 
@@ -39,41 +36,196 @@ def scan(
 
     Raises:
         UserError: a missing file, a glob without a match, an unknown ending, a column twice in a header; a file that
-            cannot be read. All of them.
+            cannot be read; a column that is not in all files, or of several types. All of them.
     """
-    problems, frames = Problems(), []
-    for path in _paths(source, problems):
-        try:
-            frames.append(_scan_one(path, list(null_values), types or {}))
-        except UserError as error:
-            problems.add(str(error))
-        except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
-            problems.add(f"{path} cannot be read: {_first_line(error)}")
-    problems.raise_if_any()
-    frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
-    return frame.with_row_index(ROW, offset=1)
+    files = Files(source, null_values=null_values, types=types)
+    return pl.concat(files.frames).with_row_index(ROW, offset=1)
 
 
-def read(source: str | Path | Sequence[str | Path] | pl.DataFrame, *, null_values: Sequence[str] = ()) -> pl.DataFrame:
+def chunks(
+    source: Paths,
+    *,
+    null_values: Sequence[str] = (),
+    types: Mapping[str, pl.DataType] | None = None,
+    columns: Sequence[str] | None = None,
+    rows: int | None = None,
+) -> Iterator[pl.DataFrame]:
+    """The rows of `scan` in order, some at a time, with their numbers; memory does not grow with the files.
+
+    Args:
+        source: as in `scan`.
+        null_values: likewise.
+        types: likewise.
+        columns: those to read; all by default.
+        rows: of a chunk, but for the last; by default as many as make some tens of megabytes.
+
+    Raises:
+        UserError: what `scan` raises; no rows.
+    """
+    return Files(source, null_values=null_values, types=types).chunks(columns=columns, rows=rows)
+
+
+def read(source: Paths | pl.DataFrame, *, null_values: Sequence[str] = ()) -> pl.DataFrame:
     """All rows of `scan`, or the frame itself; at least one row.
 
     Raises:
-        UserError: what `scan` raises; files whose columns differ; a table without rows.
+        UserError: what `scan` raises; a table without rows.
     """
-    if isinstance(source, pl.DataFrame):
-        frame, name = source if ROW in source.columns else source.with_row_index(ROW, offset=1), "the table"
-    else:
-        name = ", ".join(map(str, [source] if isinstance(source, (str, Path)) else source))
-        try:
-            frame = scan(source, null_values=null_values).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise UserError(f"{name} cannot be read: {_first_line(error)}") from error
-    if not len(frame):
-        raise UserError(f"{name} has no rows")
-    return frame
+    if not isinstance(source, pl.DataFrame):
+        return Files(source, null_values=null_values).read()
+    if not len(source):
+        raise UserError("the table has no rows")
+    return source if ROW in source.columns else source.with_row_index(ROW, offset=1)
 
 
-def _paths(source: str | Path | Sequence[str | Path], problems: Problems) -> list[Path]:
+@final
+class Files:
+    """One table in one or several files, opened and not yet read.
+
+    Args:
+        source: as in `scan`.
+        null_values: likewise.
+        types: likewise.
+
+    Raises:
+        UserError: a missing file, a glob without a match, an unknown ending, a column twice in a header; all of them.
+    """
+
+    def __init__(
+        self, source: Paths, *, null_values: Sequence[str] = (), types: Mapping[str, pl.DataType] | None = None
+    ) -> None:
+        self.name = ", ".join(map(str, [source] if isinstance(source, (str, Path)) else source))
+        problems = Problems()
+        self.paths = _paths(source, problems)
+        self._scanners = []
+        for path in self.paths:
+            with problems.collect(), reading(path):
+                self._scanners.append(scanner_of(path, list(null_values), types or {}))
+        problems.raise_if_any()
+
+    @cached_property
+    def frames(self) -> list[pl.LazyFrame]:
+        """Each file's rows, not yet read: the same columns of the same types in the same order.
+
+        Raises:
+            UserError: a file that cannot be read; a column that is not in all files, or of several types.
+        """
+        problems, frames, types = Problems(), list[pl.LazyFrame](), list[dict[str, pl.DataType]]()
+        for path, scanner in zip(self.paths, self._scanners, strict=True):
+            with problems.collect(), reading(path):
+                frames.append(scanner())
+                types.append(dict(frames[-1].collect_schema()))
+        problems.raise_if_any()
+
+        def valueless(i: int, column: str) -> bool:
+            with reading(self.paths[i]):
+                return not frames[i].select(pl.col(column).is_not_null().any()).collect(engine="streaming").item()
+
+        common = common_types(list(map(str, self.paths)), types, valueless)
+        return [
+            frame.select(
+                pl.col(name) if own[name] == kind else pl.col(name).cast(kind) for name, kind in common.items()
+            )
+            for frame, own in zip(frames, types, strict=True)
+        ]
+
+    @property
+    def types(self) -> dict[str, pl.DataType]:
+        """The columns' types."""
+        return dict(self.frames[0].collect_schema())
+
+    def read(self) -> pl.DataFrame:
+        """All rows, with their numbers.
+
+        Raises:
+            UserError: a file that cannot be read; no rows.
+        """
+        parts = []
+        for path, frame in zip(self.paths, self.frames, strict=True):
+            with reading(path):
+                parts.append(frame.collect())
+        whole = pl.concat(parts)
+        self._require_rows(len(whole))
+        return whole.with_row_index(ROW, offset=1)
+
+    def count(self) -> int:
+        """How many rows there are.
+
+        Raises:
+            UserError: a file that cannot be read; no rows.
+        """
+        count = 0
+        for path, frame in zip(self.paths, self.frames, strict=True):
+            with reading(path):
+                count += frame.select(pl.len()).collect(engine="streaming").item()
+        self._require_rows(count)
+        return count
+
+    def chunks(self, *, columns: Sequence[str] | None = None, rows: int | None = None) -> Iterator[pl.DataFrame]:
+        """The rows in order, some at a time, with their numbers.
+
+        Args:
+            columns: those to read; all by default.
+            rows: of a chunk, but for the last; by default as many as make some tens of megabytes.
+
+        Raises:
+            UserError: a file that cannot be read; no rows.
+        """
+        types = self.types
+        names = list(types if columns is None else columns)
+        rows = rows or chunk_rows(types[name] for name in names)
+        done, held, waiting = 0, list[pl.DataFrame](), 0
+        for path, frame in zip(self.paths, self.frames, strict=True):
+            with reading(path):
+                for found in frame.select(names).collect_batches(chunk_size=rows, maintain_order=True):
+                    held.append(found)
+                    waiting += len(found)
+                    while waiting >= rows:
+                        whole = pl.concat(held)
+                        yield _numbered(whole[:rows], done)
+                        done, held, waiting = done + rows, [whole[rows:]], waiting - rows
+        if waiting:
+            yield _numbered(pl.concat(held), done)
+        self._require_rows(done + waiting)
+
+    def _require_rows(self, count: int) -> None:
+        if count == 0:
+            raise UserError(f"{self.name} has no rows")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say which file it is that cannot be read.
+
+    Raises:
+        UserError: reading it failed inside.
+    """
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError, zlib.error) as error:
+        text = str(error).strip()
+        why = text.splitlines()[0] if text else type(error).__name__
+        raise UserError(f"{path} cannot be read: {why}") from error
+
+
+def chunk_rows(types: Iterable[pl.DataType]) -> int:
+    """Rows of a chunk with columns of these types."""
+    return max(CHUNK_ROWS, CHUNK_BYTES // (sum(map(_width, types)) + 1))
+
+
+def _width(kind: pl.DataType) -> int:
+    """Bytes of a value in memory, about."""
+    if kind.is_numeric() or kind.is_temporal() or kind == pl.Boolean:
+        return 8
+    return 32 if isinstance(kind, (pl.String, pl.Categorical, pl.Enum)) else 128
+
+
+def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
+    numbers = pl.int_range(before + 1, before + 1 + len(frame), dtype=pl.Int64, eager=True)
+    return frame.insert_column(0, numbers.alias(ROW))
+
+
+def _paths(source: Paths, problems: Problems) -> list[Path]:
     paths: list[Path] = []
     for one in [source] if isinstance(source, (str, Path)) else source:
         if Path(one).is_file():
@@ -88,65 +240,3 @@ def _paths(source: str | Path | Sequence[str | Path], problems: Problems) -> lis
         else:
             problems.add(f"file {one} does not exist")
     return paths
-
-
-def _scan_one(path: Path, null_values: list[str], types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSED), "")
-    if kind in (*CSV, *TSV):
-        separator = "\t" if kind in TSV else ","
-        header = _check_header(path, separator)
-        plain = _unpacked(path) if suffixes[-1] == ".bz2" else path
-        return pl.scan_csv(
-            plain,
-            glob=False,
-            separator=separator,
-            # an empty field in quotes, as many exporters write it, is missing like any other empty field
-            null_values=["", *null_values],
-            try_parse_dates=True,
-            infer_schema_length=None,
-            schema_overrides={name: dtype for name, dtype in types.items() if name in header},
-        )
-    scanners: dict[tuple[str, ...], Callable[[Path], pl.LazyFrame]] = {
-        PARQUET: lambda p: pl.scan_parquet(p, glob=False),
-        IPC: lambda p: pl.scan_ipc(p, glob=False),
-        NDJSON: lambda p: pl.scan_ndjson(escape(str(p)), infer_schema_length=None),
-    }
-    for endings, scanner in scanners.items():
-        if kind in endings:
-            frame = scanner(_unpacked(path) if suffixes[-1] in COMPRESSED else path)
-            frame.collect_schema()
-            return frame
-    known = ", ".join((*CSV, *TSV, *PARQUET, *IPC, *NDJSON))
-    raise UserError(f"{path}: the ending {path.suffix or '(none)'} is unknown; known: {known} (CSV also .gz, .bz2)")
-
-
-def _check_header(path: Path, separator: str) -> list[str]:
-    with _open(path) as file:
-        header = next(csv.reader((line.decode("utf-8-sig", "replace") for line in file), delimiter=separator), [])
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise UserError(f"{path}: column {', '.join(map(repr, twice))} stands more than once in the header")
-    if not header:
-        raise UserError(f"{path} is empty; a header line with the columns' names is needed")
-    return header
-
-
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return cast("IO[bytes]", bz2.open(path, "rb")) if path.suffix == ".bz2" else path.open("rb")
-
-
-def _unpacked(path: Path) -> Path:
-    """The file without its compression, in a folder that goes away with the process."""
-    folder = Path(tempfile.mkdtemp(prefix="trunkline-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with _open(path) as packed, (folder / path.stem).open("wb") as plain:
-        shutil.copyfileobj(packed, plain, 1 << 20)
-    return folder / path.stem
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -1,5 +1,6 @@
 """One table cut into training, validation and test rows: by time, by group or at random."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -9,6 +10,7 @@ import polars as pl
 from trunkline.errors import UserError, did_you_mean
 
 By = Literal["time", "group", "random"]
+PARTS = ("train", "valid", "test")
 
 
 @final
@@ -50,15 +52,39 @@ def cut(frame: pl.DataFrame, split: Split) -> tuple[dict[str, pl.DataFrame], dic
     Raises:
         UserError: the column is missing or has nulls; a part that was asked for has no row.
     """
-    if split.column is not None and split.column not in frame.columns:
-        hint = did_you_mean(split.column, frame.columns)
+    check_column(split, frame.columns)
+    parts, result = assign(split, None if split.by == "random" else frame[split.column or ""], rows=len(frame))
+    return {part: frame.filter(pl.Series(parts == PARTS.index(part))) for part in result["rows"]}, result
+
+
+def check_column(split: Split, columns: Sequence[str]) -> None:
+    """Make sure that the table has the column.
+
+    Raises:
+        UserError: it has not.
+    """
+    if split.column is not None and split.column not in columns:
+        hint = did_you_mean(split.column, columns)
         raise UserError(f"split by {split.by}: column {split.column!r} is not in the table{hint}")
+
+
+def assign(split: Split, key: pl.Series | None, *, rows: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Of every row the position of its part in `PARTS`, `[rows]` int8, and what decided, as `cut` gives it.
+
+    Args:
+        split: how to cut.
+        key: the split's column; none is needed at random.
+        rows: of the table.
+
+    Raises:
+        UserError: the column has nulls; a part that was asked for has no row.
+    """
+    starts: dict[str, Any] = {}
     if split.by == "random":
-        places = np.empty(len(frame))
-        places[np.random.default_rng(split.seed).permutation(len(frame))] = (np.arange(len(frame)) + 0.5) / len(frame)
-        starts: dict[str, Any] = {}
+        places = np.empty(rows)
+        places[np.random.default_rng(split.seed).permutation(rows)] = (np.arange(rows) + 0.5) / rows
     else:
-        key = frame[split.column or ""]
+        assert key is not None
         key = key.fill_nan(None) if key.dtype.is_float() else key
         if key.null_count():
             row = key.is_null().arg_true()[0] + 1
@@ -66,16 +92,17 @@ def cut(frame: pl.DataFrame, split: Split) -> tuple[dict[str, pl.DataFrame], dic
         if split.by == "time":
             places, starts = _by_time(key, split)
         else:
-            places, starts = _by_group(key, split.seed), {}
-    edges = {"train": 0.0, "valid": 1 - split.valid - split.test, "test": 1 - split.test, "end": 1.0}
-    parts = {}
-    for part, (low, high) in zip(edges, zip(edges.values(), [*edges.values()][1:], strict=False), strict=False):
-        rows = frame.filter(pl.Series((places >= low) & (places < high)))
-        if len(rows):
-            parts[part] = rows
+            places = _by_group(key, split.seed)
+    parts = np.zeros(rows, dtype=np.int8)
+    parts[places >= 1 - split.valid - split.test] = PARTS.index("valid")
+    parts[places >= 1 - split.test] = PARTS.index("test")
+    counts = {}
+    for part, count in zip(PARTS, np.bincount(parts, minlength=len(PARTS)).tolist(), strict=True):
+        if count:
+            counts[part] = count
         elif part == "train" or getattr(split, part) > 0:
-            raise UserError(f"split by {split.by}: no row is left for {part}; the table has {len(frame)} rows")
-    return parts, {"rows": {part: len(rows) for part, rows in parts.items()}, **starts}
+            raise UserError(f"split by {split.by}: no row is left for {part}; the table has {rows} rows")
+    return parts, {"rows": counts, **starts}
 
 
 def _by_time(key: pl.Series, split: Split) -> tuple[np.ndarray, dict[str, Any]]:

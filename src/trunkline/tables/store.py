@@ -1,55 +1,126 @@
-"""Encoded rows in memory, ready to be cut into batches."""
+"""Encoded rows, in memory or in a folder that is mapped into it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import final
+import json
+import mmap
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from trunkline.inputs import Ragged
+from trunkline.tables.batch import Batch
+
+META = "meta.json"
+FORMAT = 1
+"""Of the folder; a store of another format is written anew."""
+
 
 @final
-@dataclass(frozen=True)
-class Batch:
-    """Some encoded rows.
+class Store:
+    """All rows of a part, encoded once.
 
-    Attributes:
-        ids: `[N, C]` integers.
-        numbers: `[N, M]` float32.
-        labels: `{task: [N]}`, NaN where not observed.
-        weights: `{task: [N]}` of tasks that have row weights.
+    On disk it is a folder that `Writer` wrote: raw little-endian numbers, a file an array, and `meta.json`, which says
+    their types and shapes. A folder is written once and stands for its content; it never changes afterwards.
+
+    Args:
+        rows: all of them.
+        facts: what else is known about them, in JSON values.
+        maps: the mapped files in which they lie, if they lie in files.
     """
 
-    ids: Tensor
-    numbers: Tensor
-    labels: Mapping[str, Tensor]
-    weights: Mapping[str, Tensor]
+    def __init__(self, rows: Batch, *, facts: Mapping[str, Any] | None = None, maps: Iterable[mmap.mmap] = ()) -> None:
+        self.rows = rows
+        self.facts = dict(facts or {})
+        self.bytes = sum(array.nbytes for array in named_arrays(rows).values())
+        self._maps = list(maps)
+
+    @classmethod
+    def of(cls, rows: Batch, *, facts: Mapping[str, Any] | None = None) -> Self:
+        """Rows in memory."""
+        return cls(rows, facts=facts)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self | None:
+        """The rows that lie in a folder; None where there are none, or they are damaged."""
+        try:
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            if meta["format"] != FORMAT:
+                return None
+            maps: list[mmap.mmap] = []
+            tensors = {
+                name: _map(folder / file_name(name, array["dtype"]), array["dtype"], tuple(array["shape"]), maps)
+                for name, array in meta["arrays"].items()
+            }
+            rows = batch_of(meta, tensors)
+            if any(int(one.offsets[0]) != 0 or int(one.offsets[-1]) != len(one.values) for one in rows.lists):
+                return None
+            return cls(rows, facts=meta["facts"], maps=maps)
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
-    def take(self, rows: Tensor | slice) -> "Batch":
-        """Those rows."""
-        return Batch(
-            self.ids[rows],
-            self.numbers[rows],
-            {name: label[rows] for name, label in self.labels.items()},
-            {name: weight[rows] for name, weight in self.weights.items()},
-        )
+    def release(self) -> None:
+        """Let go of the memory that rows read from files occupy; they are read again when they are needed."""
+        for mapped in self._maps:
+            if hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
-    def to(self, device: torch.device) -> "Batch":
-        """The same rows on another device; float32 where it knows no float64 (mps)."""
-        if device.type == "cpu":
-            return self
-        float64 = torch.float32 if device.type == "mps" else torch.float64
 
-        def move(tensor: Tensor) -> Tensor:
-            dtype = float64 if tensor.dtype == torch.float64 else tensor.dtype
-            return tensor.to(device=device, dtype=dtype, non_blocking=True)
+def named_arrays(batch: Batch) -> dict[str, np.ndarray]:
+    """Every array of a batch, by the name under which a store has it."""
+    tensors = {"ids": batch.ids, "numbers": batch.numbers}
+    tensors |= {f"label.{i}": label for i, label in enumerate(batch.labels.values())}
+    tensors |= {f"weight.{i}": weight for i, weight in enumerate(batch.weights.values())}
+    for i, ragged in enumerate(batch.lists):
+        tensors |= {f"list.{i}.values": ragged.values, f"list.{i}.offsets": ragged.offsets}
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
 
-        return Batch(
-            move(self.ids),
-            move(self.numbers),
-            {name: move(label) for name, label in self.labels.items()},
-            {name: move(weight) for name, weight in self.weights.items()},
-        )
+
+def names_of(batch: Batch) -> dict[str, Any]:
+    """What the names of a batch's arrays stand for."""
+    return {"labels": list(batch.labels), "weights": list(batch.weights), "lists": len(batch.lists)}
+
+
+def batch_of(names: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Batch:
+    """The batch of these `named_arrays` and `names_of`."""
+    return Batch(
+        tensors["ids"],
+        tensors["numbers"],
+        {task: tensors[f"label.{i}"] for i, task in enumerate(names["labels"])},
+        {task: tensors[f"weight.{i}"] for i, task in enumerate(names["weights"])},
+        tuple(Ragged(tensors[f"list.{i}.values"], tensors[f"list.{i}.offsets"]) for i in range(names["lists"])),
+    )
+
+
+def file_name(name: str, dtype: str) -> str:
+    """`ids` of `<i4` lies in `ids.i4`."""
+    return f"{name}.{dtype.lstrip('<|')}"
+
+
+def _map(path: Path, dtype: str, shape: tuple[int, ...], maps: list[mmap.mmap]) -> Tensor:
+    """A file as a tensor that is read from it as it is used.
+
+    Raises:
+        ValueError: the file's size is another.
+    """
+    size = int(np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64))
+    if path.stat().st_size != size:
+        raise ValueError(f"{path.name} holds {path.stat().st_size} bytes, not {size}")
+    if size == 0:  # an empty file cannot be mapped
+        return torch.from_numpy(np.empty(shape, dtype))
+    with path.open("rb") as file:
+        try:
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+        except OSError:
+            # A file larger than memory: the system will not promise room for a copy of it on write.
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    maps.append(mapped)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.frombuffer(mapped, dtype).reshape(shape))

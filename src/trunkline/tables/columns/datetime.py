@@ -1,13 +1,13 @@
 """Moments, as the cycles they lie in."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from typing import ClassVar, final
 
 import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
-from trunkline.tables.columns.indicator import with_indicator
+from trunkline.tables.columns.indicator import write_indicator
 from trunkline.tables.rows import refuse_where
 from trunkline.tables.schema import Feature
 
@@ -33,29 +33,60 @@ class DatetimeColumn:
 
     kind: ClassVar[str] = "datetime"
 
-    @classmethod
-    def fit(cls, feature: Feature, series: pl.Series) -> Self:
-        """The cycles that one column of training rows goes through."""
-        days = _as_days(series)
-        known = days[~np.isnan(days)]
-        span = float(np.ptp(known)) if len(known) else 0.0
-        periods: tuple[float, ...] = (1.0,) if len(known) and bool((known % 1 != 0).any()) else ()
-        periods += tuple(period for period in (7.0, 365.2425) if span >= period - 1)
-        return cls(name=feature.name, periods=periods, indicator=len(known) < len(days))
-
     @property
     def width(self) -> int:
         """Two a cycle, and one for the indicator."""
         return 2 * len(self.periods) + self.indicator
 
-    def encode(self, series: pl.Series) -> np.ndarray:
-        """`[N, width]` float32."""
-        days = _as_days(series)
-        angles = 2 * np.pi * days[:, None] / np.asarray(self.periods)[None, :]
-        return with_indicator(np.hstack([np.sin(angles), np.cos(angles)]), self.indicator, missing=np.isnan(days))
+    def encode(self, series: pl.Series, out: np.ndarray) -> None:
+        """Write the rows over `out` `[width, N]` float32."""
+        millis = _as_millis(series)
+        days = millis.fill_null(0).to_numpy() / MILLIS_A_DAY
+        for i, period in enumerate(self.periods):
+            turns = days / period
+            turns -= np.floor(turns)  # what is left is exact enough for float32, whose sine is the faster one
+            angles = (2 * np.pi * turns).astype(np.float32)
+            np.sin(angles, out=out[i])
+            np.cos(angles, out=out[len(self.periods) + i])
+        missing = millis.is_null().to_numpy() if millis.null_count() else None
+        if missing is not None:
+            out[:, missing] = 0.0
+        if self.indicator:
+            write_indicator(out, missing)
 
 
-def _as_days(series: pl.Series) -> np.ndarray:
+@final
+class DatetimeFitter:
+    """The cycles that training rows go through.
+
+    Args:
+        feature: whose column it is.
+    """
+
+    def __init__(self, feature: Feature) -> None:
+        self._name = feature.name
+        self._moments: list[int] = []
+        """The earliest and the latest, in milliseconds."""
+        self._time_of_day = self._indicator = False
+
+    def see(self, series: pl.Series) -> None:
+        """Take in some rows."""
+        millis = _as_millis(series)
+        self._indicator |= millis.null_count() > 0
+        seen = [moment for moment in (millis.min(), millis.max()) if isinstance(moment, int)]
+        if seen:
+            self._moments = [min(*self._moments, *seen), max(*self._moments, *seen)]
+            self._time_of_day = self._time_of_day or bool((millis % MILLIS_A_DAY != 0).any())
+
+    def done(self) -> DatetimeColumn:
+        """The column."""
+        span = (self._moments[1] - self._moments[0]) / MILLIS_A_DAY if self._moments else 0.0
+        periods = ((1.0,) if self._time_of_day else ()) + tuple(p for p in (7.0, 365.2425) if span >= p - 1)
+        return DatetimeColumn(name=self._name, periods=periods, indicator=self._indicator)
+
+
+def _as_millis(series: pl.Series) -> pl.Series:
+    """Int64 milliseconds since 1970."""
     if series.dtype == pl.String:
         try:
             parsed = series.str.to_datetime(strict=False, time_unit="ms")
@@ -65,5 +96,4 @@ def _as_days(series: pl.Series) -> np.ndarray:
         series = parsed
     elif not (isinstance(series.dtype, (pl.Date, pl.Datetime)) or series.dtype == pl.Null):
         raise UserError(f"column {series.name!r} is {series.dtype}; a datetime column holds dates or times")
-    millis = series.cast(pl.Datetime("ms")).to_physical().cast(pl.Float64).fill_null(float("nan"))
-    return millis.to_numpy() / MILLIS_A_DAY
+    return series.cast(pl.Datetime("ms")).to_physical()

@@ -1,17 +1,27 @@
 """Missing numbers: filled with 0, and said so."""
 
+import math
+
 import numpy as np
+import polars as pl
+
+from trunkline.tables.rows import refuse_where
 
 
-def with_indicator(values: np.ndarray, indicator: bool, *, missing: np.ndarray | None = None) -> np.ndarray:
-    """Float32 `[N, k]` with 0 where missing, and a further column that says so if `indicator`.
+def missing_in(values: np.ndarray, series: pl.Series) -> np.ndarray | None:
+    """`[N]` bool, true where the column's float64 values are NaN; None where none is.
 
-    Args:
-        values: `[N, k]`, NaN where missing.
-        indicator: whether to add the column.
-        missing: `[N]`, where NaN in the first column does not tell.
+    Raises:
+        BadValue: an infinite value.
     """
-    if missing is None:
-        missing = np.isnan(values[:, 0])
-    filled = np.where(missing[:, None], 0.0, values)
-    return (np.hstack([filled, missing[:, None]]) if indicator else filled).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if math.isfinite(values.sum()):  # one pass that tells at once, almost always
+            return None
+    refuse_where(series, np.isinf(values), "numbers are finite; leave the field empty where the value is missing")
+    missing = np.isnan(values)
+    return missing if missing.any() else None
+
+
+def write_indicator(out: np.ndarray, missing: np.ndarray | None) -> None:
+    """Say in the last row of `out` `[k, N]` which of the N are missing."""
+    out[-1] = 0.0 if missing is None else missing

@@ -2,16 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from typing import ClassVar, final
 
 import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
-from trunkline.tables.columns.indicator import with_indicator
-from trunkline.tables.rows import refuse_where
+from trunkline.tables.columns.indicator import missing_in, write_indicator
+from trunkline.tables.columns.moments import Moments
+from trunkline.tables.rows import BadValue, refuse_where
 from trunkline.tables.schema import Feature
 
+BLOCK = 1 << 16
+"""Rows at a time: their numbers stay near the processor."""
 FAR = 1e6
 """Standard deviations beyond which a numeric value is cut: float32 arithmetic would not survive it."""
 
@@ -37,42 +40,81 @@ class NumericColumn:
 
     kind: ClassVar[str] = "numeric"
 
-    @classmethod
-    def fit(cls, feature: Feature, series: pl.Series) -> Self:
-        """Mean and spread of one column of training rows."""
-        values = _as_floats(series, log=feature.log)
-        known = values[~np.isnan(values)]
-        std = float(known.std()) if len(known) else 0.0
-        return cls(
-            name=feature.name,
-            mean=float(known.mean()) if len(known) else 0.0,
-            std=std if std > 0 and math.isfinite(std) else 1.0,
-            log=feature.log,
-            indicator=len(known) < len(values),
-        )
-
     @property
     def width(self) -> int:
         """1, or 2 with the indicator."""
         return 1 + self.indicator
 
-    def encode(self, series: pl.Series) -> np.ndarray:
-        """`[N, width]` float32."""
-        values = np.clip((_as_floats(series, log=self.log) - self.mean) / self.std, -FAR, FAR)
-        return with_indicator(values[:, None], self.indicator)
+    def encode(self, series: pl.Series, out: np.ndarray) -> None:
+        """Write the rows over `out` `[width, N]` float32."""
+        values = _as_floats(series, log=self.log)
+        with np.errstate(over="ignore"):
+            scaled = (values - self.mean) / self.std
+        missing = missing_in(values, series)
+        if missing is not None:
+            scaled[missing] = 0.0
+        out[0] = np.clip(scaled, -FAR, FAR, out=scaled)
+        if self.indicator:
+            write_indicator(out, missing)
+
+
+@final
+class NumericFitter:
+    """Mean and spread of training rows.
+
+    Args:
+        feature: whose column it is.
+    """
+
+    def __init__(self, feature: Feature) -> None:
+        self._feature, self._moments, self._indicator = feature, Moments(), False
+
+    def see(self, series: pl.Series) -> None:
+        """Take in some rows."""
+        for start in range(0, len(series), BLOCK):
+            block = series.slice(start, BLOCK)
+            try:
+                values = _as_floats(block, log=self._feature.log)
+                missing = missing_in(values, block)
+            except BadValue as error:
+                error.index += start
+                raise
+            if missing is not None:
+                self._indicator = True
+            self._moments.add(values if missing is None else values[~missing])
+
+    def done(self) -> NumericColumn:
+        """The column.
+
+        Raises:
+            UserError: numbers too large to have a mean.
+        """
+        name, mean, std = self._feature.name, float(self._moments.mean), float(self._moments.std)
+        if not math.isfinite(mean):
+            raise UserError(f"column {name!r} holds numbers too large to average; give it log: true, or mend the rows")
+        usable = std > 0 and math.isfinite(std)
+        return NumericColumn(
+            name=name, mean=mean, std=std if usable else 1.0, log=self._feature.log, indicator=self._indicator
+        )
 
 
 def _as_floats(series: pl.Series, *, log: bool) -> np.ndarray:
+    """`[N]` float64, NaN where missing."""
     rule = "a numeric column holds numbers (make it categorical, or mend the row)"
     if isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)):
-        text = series.cast(pl.String)
-        numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
-        truths = text.str.strip_chars().str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None)
-        numbers = numbers.zip_with(numbers.is_not_null(), truths.cast(pl.Float64))
-        refuse_where(text, numbers.is_null() & text.is_not_null(), rule)
-        series = numbers
+        series = _parsed(series.cast(pl.String), rule)
     elif not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         raise UserError(f"column {series.name!r} is {series.dtype}; {rule}")
-    values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    refuse_where(series, np.isinf(values), "numbers are finite; leave the field empty where the value is missing")
+    values = (series if series.dtype == pl.Float64 else series.cast(pl.Float64)).to_numpy()
     return np.sign(values) * np.log1p(np.abs(values)) if log else values
+
+
+def _parsed(text: pl.Series, rule: str) -> pl.Series:
+    numbers = text.cast(pl.Float64, strict=False)
+    if numbers.null_count() > text.null_count():
+        words = text.str.strip_chars().str.to_lowercase()
+        numbers = words.cast(pl.Float64, strict=False)
+        truths = words.replace_strict({"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float64)
+        numbers = numbers.zip_with(numbers.is_not_null(), truths)
+        refuse_where(text, numbers.is_null() & text.is_not_null(), rule)
+    return numbers

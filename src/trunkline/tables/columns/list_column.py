@@ -1,0 +1,116 @@
+"""A list of ids a row: a bag, or a sequence that keeps its latest elements."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import polars as pl
+
+from trunkline.embedding import MISSING
+from trunkline.errors import UserError
+from trunkline.inputs import Pool
+from trunkline.tables.columns.buckets import Buckets
+from trunkline.tables.columns.counts import Counts, make_vocabulary
+from trunkline.tables.columns.id_column import CategoricalFitter, HashedFitter
+from trunkline.tables.columns.lists import Elements, elements
+from trunkline.tables.columns.stable_hash import as_hashable
+from trunkline.tables.columns.vocabulary import Vocabulary
+from trunkline.tables.schema import Feature
+
+BLOCK = 1 << 16
+"""Elements looked up at a time."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ListColumn:
+    """A row of an embedding table for each element; an element that stands twice counts twice.
+
+    Attributes:
+        kind: bag or sequence.
+        name: of the column.
+        pool: how the network makes one vector of them.
+        length: how many elements from the end of a list are kept; None for all.
+        dim: width of its own embedding; 0 where it has a target.
+        ids: which row an element has; None where it has a target.
+        target: the feature whose ids and table it shares.
+    """
+
+    kind: str
+    name: str
+    pool: Pool
+    length: int | None
+    dim: int
+    ids: Vocabulary | Buckets | None
+    target: str | None
+
+    def encode(self, series: pl.Series, ids: Vocabulary | Buckets) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the table `[K]` int32, and how many each list has, `[N]` int64: one, missing, for a null list.
+
+        Args:
+            series: the column.
+            ids: its own, or its target's.
+        """
+        found = _elements(series, self.kind, self.length)
+        values = np.empty(len(found.values), dtype=np.int32)
+        for start in range(0, len(values), BLOCK):
+            ids.write_codes(found.values.slice(start, BLOCK), values[start : start + BLOCK])
+        if found.missing is None:
+            return values, found.lengths
+        lengths = np.where(found.missing, 1, found.lengths)
+        with_missing = np.empty(lengths.sum(), dtype=np.int32)
+        gaps = np.zeros(len(with_missing), dtype=bool)
+        gaps[(lengths.cumsum() - 1)[found.missing]] = True
+        with_missing[gaps], with_missing[~gaps] = MISSING, values
+        return with_missing, lengths
+
+
+@final
+class ListFitter:
+    """The vocabulary of training rows' lists, or their part in their target's.
+
+    Args:
+        feature: whose column it is.
+        target: the fitter of the target, if the feature has one.
+    """
+
+    def __init__(self, feature: Feature, target: CategoricalFitter | HashedFitter | None) -> None:
+        self._feature = feature
+        self._counts: Counts | None = None
+        if isinstance(target, CategoricalFitter) or (target is None and feature.rows is None):
+            self._counts = Counts()
+        if isinstance(target, CategoricalFitter) and self._counts is not None:
+            target.counts.append(self._counts)
+
+    def see(self, series: pl.Series) -> None:
+        """Take in some rows."""
+        found = _elements(series, self._feature.kind, self._feature.length)
+        if self._counts is None:
+            as_hashable(found.values)
+        else:
+            self._counts.add(found.values)
+
+    def done(self) -> ListColumn:
+        """The column."""
+        f, ids = self._feature, None
+        if f.target is None:
+            buckets = Buckets(f.rows, f.name) if f.rows is not None else None
+            ids = buckets or make_vocabulary([self._counts or Counts()], min_count=f.min_count or 1)
+        return ListColumn(
+            kind=f.kind,
+            name=f.name,
+            pool=f.pool or "mean",
+            length=f.length,
+            dim=0 if f.target else f.dim or 0,
+            ids=ids,
+            target=f.target,
+        )
+
+
+def _elements(series: pl.Series, kind: str, last: int | None) -> Elements:
+    holds = f"a {kind} column holds lists of text or whole numbers"
+    found = elements(series, holds=holds, last=last)
+    dtype = found.values.dtype
+    if not (dtype.is_integer() or dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)):
+        raise UserError(f"column {series.name!r} is {series.dtype}; {holds}")
+    return found

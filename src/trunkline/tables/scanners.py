@@ -1,0 +1,96 @@
+"""How one file is scanned, by its ending."""
+
+import atexit
+import bz2
+import csv
+import gzip
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from glob import escape
+from pathlib import Path
+from typing import IO, cast
+
+import polars as pl
+
+from trunkline.errors import UserError
+
+CSV, TSV = (".csv",), (".tsv",)
+PARQUET, IPC, NDJSON = (".parquet", ".pq"), (".ipc", ".arrow", ".feather"), (".ndjson", ".jsonl")
+COMPRESSED = (".gz", ".bz2")
+
+
+def scanner_of(path: Path, null_values: list[str], types: Mapping[str, pl.DataType]) -> Callable[[], pl.LazyFrame]:
+    """How to scan a file, once its types are needed; text is gone through for them, once.
+
+    Raises:
+        UserError: an unknown ending, or a header that is empty or holds a column twice.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSED), "")
+    if kind in (*CSV, *TSV):
+        separator = "\t" if kind in TSV else ","
+        header = _check_header(path, separator)
+        overrides = {name: dtype for name, dtype in types.items() if name in header}
+        return lambda: _scan_csv(path, separator, null_values, overrides)
+    scanners: dict[tuple[str, ...], Callable[[Path], pl.LazyFrame]] = {
+        PARQUET: lambda p: pl.scan_parquet(p, glob=False),
+        IPC: lambda p: pl.scan_ipc(p, glob=False),
+        NDJSON: _scan_ndjson,
+    }
+    for endings, scanner in scanners.items():
+        if kind in endings:
+            return lambda: scanner(_unpacked(path) if suffixes[-1] in COMPRESSED else path)
+    known = ", ".join((*CSV, *TSV, *PARQUET, *IPC, *NDJSON))
+    raise UserError(f"{path}: the ending {path.suffix or '(none)'} is unknown; known: {known} (CSV also .gz, .bz2)")
+
+
+def _scan_csv(path: Path, separator: str, null_values: list[str], overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    plain = _unpacked(path) if path.suffix.lower() == ".bz2" else path
+
+    def scan(schema: pl.Schema | None) -> pl.LazyFrame:
+        return pl.scan_csv(
+            plain,
+            glob=False,
+            separator=separator,
+            # an empty field in quotes, as many exporters write it, is missing like any other empty field
+            null_values=["", *null_values],
+            try_parse_dates=True,
+            infer_schema_length=None,
+            schema_overrides=overrides if schema is None else None,
+            schema=schema,
+        )
+
+    return scan(scan(None).collect_schema())
+
+
+def _scan_ndjson(path: Path) -> pl.LazyFrame:
+    schema = pl.scan_ndjson(escape(str(path)), infer_schema_length=None).collect_schema()
+    return pl.scan_ndjson(escape(str(path)), schema=schema)
+
+
+def _check_header(path: Path, separator: str) -> list[str]:
+    with _open(path) as file:
+        header = next(csv.reader((line.decode("utf-8-sig", "replace") for line in file), delimiter=separator), [])
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: column {', '.join(map(repr, twice))} stands more than once in the header")
+    if not header:
+        raise UserError(f"{path} is empty; a header line with the columns' names is needed")
+    return header
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    return cast("IO[bytes]", bz2.open(path, "rb")) if path.suffix == ".bz2" else path.open("rb")
+
+
+def _unpacked(path: Path) -> Path:
+    """The file without its compression, in a folder that goes away with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with _open(path) as packed, (folder / path.stem).open("wb") as plain:
+        shutil.copyfileobj(packed, plain, 1 << 20)
+    return folder / path.stem
