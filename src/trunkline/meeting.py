@@ -42,4 +42,5 @@ class Meeting:
         A mean over processes divides what the holders of a row put in by the number of all of them.
         """
         rows: Tensor = merged.view(len(self), -1)[self._places] * self.processes
-        return rows / self._holders[self._places][:, None]
+        holders: Tensor = self._holders[self._places]
+        return rows.div(holders[:, None])
