@@ -421,3 +421,32 @@ def test_what_the_config_gets_wrong_is_named(sharing, words):
         config(sharing)
     (problem,) = error.value.problems
     assert words in problem
+
+
+@each_shape
+@pytest.mark.parametrize(("experts", "n"), [(1, 1), (4, 6)])
+def test_experts_one_by_one_are_the_same_as_all_at_once(hidden, experts, n, monkeypatch):
+    x, found = features(n), []
+    for alone in (1, 10**9):
+        monkeypatch.setattr("trunkline.sharing.experts.ALONE", alone)
+        sharing = mmoe(experts=experts, hidden=hidden)
+        out = sharing.experts(x)
+        weights = torch.randn(out.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+        assert out.is_contiguous()
+        gradients = torch.autograd.grad((out * weights).sum(), [x, *sharing.experts.parameters()])
+        found.append([out, *gradients])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-12)
+
+
+def test_experts_one_by_one_drop_out_like_all_at_once(monkeypatch):
+    """As often, and never in evaluation."""
+    monkeypatch.setattr("trunkline.sharing.experts.ALONE", 1)
+    experts = mmoe(experts=2, hidden=[50], dropout=0.5).experts
+    x = features(200)
+    kept = experts.eval()(x)
+    dropped = experts.train()(x)
+    assert torch.equal(experts.eval()(x), kept)
+    positive = kept > 0
+    assert (dropped[positive] == 0).double().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert torch.allclose(dropped[dropped > 0], 2 * kept[dropped > 0])

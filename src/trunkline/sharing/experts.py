@@ -42,6 +42,11 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1)
 
 
+ALONE = 1 << 17
+"""Numbers in one expert's output of a layer from which on it pays to run it alone: on one thread, 2048 rows and experts
+of 256-128, a training step took 0.82 of the time; with 256 rows and experts of 64-32 it took 1.4 of it."""
+
+
 @final
 class _LayerNorm(nn.GroupNorm):
     """Layer normalisation within each expert; a batch of one row with experts of one unit too."""
@@ -55,7 +60,9 @@ class _LayerNorm(nn.GroupNorm):
 class Experts(nn.Module):
     """E perceptrons as `MLP` makes them, of one shape: linear -> normalisation -> ReLU -> dropout for each width.
 
-    Each layer is one matrix product for all experts. Parameters lie side by side, an expert's own at its position.
+    Each layer is one matrix product for all experts; on a CPU, where an expert's output of a layer is `ALONE` numbers
+    or more, one expert after another runs through all its layers instead, its activations staying in the cache.
+    Parameters lie side by side, an expert's own at its position.
 
     Args:
         in_features: width of the features, which all experts read.
@@ -95,10 +102,27 @@ class Experts(nn.Module):
                 layers.append(nn.Dropout(dropout))
             width = following
         self.layers = nn.Sequential(*layers)
+        self.dropout = dropout
+        self.norm = norm
+        self.widest = max(hidden)
         self.out_features = width
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, in_features]` -> `[N, E, out_features]`."""
+        if self.norm == "none" and x.device.type == "cpu" and len(x) * self.widest >= ALONE:
+            return self._one_by_one(x)
         out: Tensor = self.layers(x)
         # Rows side by side: what mixes the experts row by row reads them once, and a fork flattens them for nothing.
         return out.contiguous()
+
+    def _one_by_one(self, x: Tensor) -> Tensor:
+        stacked = [layer for layer in self.layers if isinstance(layer, StackedLinear)]
+        # Unbound once: to select each expert's part would give as many gradients of the whole size.
+        layers = list(zip(*(zip(s.weight.unbind(), s.bias.unbind(), strict=True) for s in stacked), strict=True))
+        outputs = []
+        for expert in layers:
+            out = x
+            for weight, bias in expert:
+                out = F.dropout(F.linear(out, weight, bias).relu_(), self.dropout, self.training)
+            outputs.append(out)
+        return torch.stack(outputs, dim=1)

@@ -40,7 +40,7 @@ class Buckets:
         np.add(hashes, np.uint64(UNSEEN + 1), out=out, casting="unsafe")
         missing = missing_in(series)
         if missing is not None:
-            out[missing] = MISSING
+            np.copyto(out, MISSING, where=missing)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Buckets) and (self.count, self.salt) == (other.count, other.salt)

@@ -63,10 +63,8 @@ class Counts:
         places = self._table.find(keys)
         rows = np.flatnonzero(places < 0)
         if len(rows):
-            new, first, back = np.unique(keys[rows], return_index=True, return_inverse=True)
-            places[rows] = self._table.count + back
+            places[rows], first = self._table.insert(keys[rows])
             self._values.append(values.gather(rows[first]))
-            self._table.insert(new)
         known = self._table.count
         if known > len(self._counts):
             self._counts = np.concatenate([self._counts, np.zeros(known, dtype=np.int64)])

@@ -7,6 +7,7 @@ import polars as pl
 
 SPAN = 1 << 16
 """A vocabulary of whole numbers that span no more than this, or than four times its length, is an array to index."""
+_FREE, _MARK = -1, -2
 _HALF, _GOLDEN = np.uint64(32), np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -69,11 +70,10 @@ class TableLookup:
 
 @final
 class KeyTable:
-    """Distinct keys of 64 bits, each with its place in the order of insertion: open addressing with linear probing."""
+    """Distinct keys of 64 bits, each with its place in the order in which they came: open addressing, linear probing."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._resize(64)
+        self._clear(64)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """`[N]` int32 place of each of `[N]` uint64 keys, -1 where it is not there."""
@@ -90,30 +90,49 @@ class KeyTable:
             rows, slots, keys = rows[wrong], slots[wrong], keys[wrong]
         return places
 
-    def insert(self, keys: np.ndarray) -> None:
-        """Give `[N]` distinct uint64 keys that are not there yet the next N places."""
-        n = self.count + len(keys)
+    def insert(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give `[N]` uint64 keys that are not there yet the next places, keys that are equal the same one.
+
+        Returns:
+            `[N]` int32 places, and for each new place in order the row that it was made for.
+        """
         # At most half of the slots are taken; far fewer where the table stays small anyway.
+        n = self.count + len(keys)
         size = 1 << max(2 * n, min(16 * n, SPAN), 16).bit_length()
-        places = np.arange(self.count, n, dtype=np.int32)
         if size > len(self._keys):
-            taken = self._places >= 0
-            keys, places = np.concatenate([self._keys[taken], keys]), np.concatenate([self._places[taken], places])
             self._resize(size)
-        self.count = n
-        slots = self._home(keys)
-        while len(keys):
-            # Several keys may want one free slot: the last to be written has it, the others go on with the rest.
-            free = self._places.take(slots) < 0
-            self._places[slots[free]] = places[free]
-            settled = self._places.take(slots) == places
-            self._keys[slots[settled]] = keys[settled]
-            keys, places, slots = keys[~settled], places[~settled], (slots[~settled] + 1) & self._last
+        rows, slots = np.arange(len(keys), dtype=np.int32), self._home(keys)
+        owners, homes = np.empty_like(rows), np.empty_like(slots)
+        while len(rows):
+            # Several rows may want one free slot: the last to write its mark there has it, and shares it with those of
+            # the same key; the others go on.
+            free = self._places.take(slots) == _FREE
+            self._places[slots[free]] = _MARK - rows[free]
+            claimed = _MARK - self._places.take(slots)
+            owner = np.where(claimed >= 0, claimed, rows)
+            same = (claimed >= 0) & (keys.take(owner) == keys.take(rows))
+            settled = rows[same]
+            owners[settled], homes[settled] = owner[same], slots[same]
+            rows, slots = rows[~same], (slots[~same] + 1) & self._last
+        first = np.flatnonzero(owners == np.arange(len(keys)))
+        places = np.empty(len(keys), dtype=np.int32)
+        places[first] = np.arange(self.count, self.count + len(first))
+        self._keys[homes[first]], self._places[homes[first]] = keys[first], places[first]
+        self.count += len(first)
+        return places[owners], first
 
     def _resize(self, size: int) -> None:
+        taken = self._places >= 0
+        keys = np.empty(self.count, dtype=np.uint64)
+        keys[self._places[taken]] = self._keys[taken]
+        self._clear(size)
+        self.insert(keys)
+
+    def _clear(self, size: int) -> None:
+        self.count = 0
         self._shift, self._last = np.uint64(65 - size.bit_length()), size - 1
         self._keys = np.zeros(size, dtype=np.uint64)
-        self._places = np.full(size, -1, dtype=np.int32)
+        self._places = np.full(size, _FREE, dtype=np.int32)
 
     def _home(self, keys: np.ndarray) -> np.ndarray:
         home = keys >> _HALF
@@ -126,8 +145,8 @@ class KeyTable:
 def as_keys(values: pl.Series) -> np.ndarray:
     """`[N]` uint64: the bits of a number, the hash of a text; the same for the same value of one type.
 
-    Two texts share a hash, and then an id, with a probability of n²/2⁶⁵ among n of them: 3e-8 for a million. The hash is
-    polars' own, which differs from version to version; it is never written down.
+    Among n texts two share a hash, and then an id, with a probability of n²/2⁶⁵: 3e-8 for a million. The hash is polars'
+    own, which may differ from version to version; it is never written down.
     """
     if values.dtype == pl.String:
         return values.hash().to_numpy()

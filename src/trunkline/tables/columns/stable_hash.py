@@ -20,10 +20,10 @@ _KEEP = np.array([256**k - 1 for k in range(9)], dtype=np.uint64)
 def stable_hash(series: pl.Series, *, salt: str) -> np.ndarray:
     """`[N]` uint64 of text or whole numbers; of any value where null or NaN.
 
-    A number x has splitmix64(x xor seed), x in 64 bits of two's complement, and the seed is the salt's own hash with seed 0. Text
-    of n bytes starts at splitmix64(~seed + n) and takes in each 8 bytes w, little-endian and filled up with zeros, as
-    h <- splitmix64(h xor w). Text that reads as a whole number of 64 bits hashes as that number, so that a column
-    means the same in CSV, in Parquet and in a frame that made floats of it.
+    A number x has splitmix64(x xor seed), x in 64 bits of two's complement, and the seed is the salt's own hash with
+    seed 0. Text of n bytes starts at splitmix64(~seed + n) and takes in each 8 bytes w, little-endian and filled up
+    with zeros, as h <- splitmix64(h xor w). Text that reads as a whole number of 64 bits hashes as that number, so that
+    a column means the same in CSV, in Parquet and in a frame that made floats of it.
 
     Args:
         series: text, whole numbers in any type, or booleans (as `true` and `false`).

@@ -41,10 +41,10 @@ class Vocabulary:
         values = as_vocabulary(series, self.values.dtype)
         np.add(self._lookup.find(values), UNSEEN + 1, out=out)
         if values is not series and values.null_count():
-            out[values.is_null().to_numpy()] = UNSEEN
+            np.copyto(out, UNSEEN, where=values.is_null().to_numpy())
         missing = missing_in(series)
         if missing is not None:
-            out[missing] = MISSING
+            np.copyto(out, MISSING, where=missing)
 
     def __eq__(self, other: object) -> bool:
         return (
