@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
-from trunkline.embedding import Embedding, rows_of
+from trunkline.embedding import Embedding
 from trunkline.errors import UserError
+from trunkline.lookup import rows_of
 from trunkline.rowwise import RowAdagrad, RowAdam
 
 ROWS, WIDTH = 12, 3

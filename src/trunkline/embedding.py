@@ -2,32 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trunkline.attention import Attention
 from trunkline.errors import UserError
 from trunkline.inputs import Inputs, ListFeature, Ragged
 from trunkline.large_pages import hint_large_pages
+from trunkline.lookup import Unique, look_up, look_up_sparse, rows_of, sum_lists, unique
 
 MISSING, UNSEEN = 0, 1
 """The first two rows of every table; both start at the zero vector."""
-
-
-@final
-class Unique(NamedTuple):
-    """What one batch looks up in one table.
-
-    Attributes:
-        rows: `[U]` int64, the table's rows, each once.
-        places: for each lookup, in the table's order, where in `rows` its ids lie.
-    """
-
-    rows: Tensor
-    places: tuple[Tensor, ...]
 
 
 Found = tuple[Unique | None, ...]
@@ -111,10 +98,15 @@ class Embedding(nn.Module):
     def forward(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = (), found: Found | None = None) -> Tensor:
         """ids `[N, C]`, numbers `[N, M]`, lists -> `[N, out_features]`; `found` as `find` gives it, if it was asked."""
         self._check(lists)
-        if found is None:
-            # Without gradients nothing is gained by knowing which rows are read.
-            found = self.find(ids, lists) if torch.is_grad_enabled() else (None,) * len(self.layout)
-        return self._assemble(self._sources(found), found, ids, numbers, lists)
+        vectors: list[Tensor] = []
+        for i, (layout, table) in enumerate(zip(self.layout, self.in_order(), strict=True)):
+            rows = self._lookups(i, ids, lists)
+            if layout.sparse and torch.is_grad_enabled():
+                known = None if found is None else found[i]
+                vectors.append(look_up_sparse(table, rows, unique(rows) if known is None else known))
+            else:
+                vectors.append(look_up(table, rows))
+        return self._assemble(vectors, numbers, lists)
 
     @torch.no_grad()
     def find(self, ids: Tensor, lists: Sequence[Ragged] = (), *, every: bool = False) -> Found:
@@ -123,7 +115,8 @@ class Embedding(nn.Module):
         It reads no parameter, so it may run beforehand and on another thread.
         """
         return tuple(
-            self._unique(i, ids, lists) if table.sparse or every else None for i, table in enumerate(self.layout)
+            unique(self._lookups(i, ids, lists)) if table.sparse or every else None
+            for i, table in enumerate(self.layout)
         )
 
     def gather(
@@ -140,15 +133,18 @@ class Embedding(nn.Module):
             found: what `find` gave for every table, if it was asked.
         """
         self._check(lists)
-        if found is None or any(unique is None for unique in found):
+        if found is None or any(known is None for known in found):
             found = self.find(ids, lists, every=True)
-        return self._sources(found), found
+        leaves: list[Tensor] = []
+        for layout, table, known in zip(self.layout, self.in_order(), found, strict=True):
+            assert known is not None
+            leaves.append((rows_of if layout.sparse else look_up)(table, known.rows))
+        return leaves, found
 
-    def place(
-        self, leaves: Sequence[Tensor], found: Found, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = ()
-    ) -> Tensor:
+    def place(self, leaves: Sequence[Tensor], found: Found, numbers: Tensor, lists: Sequence[Ragged] = ()) -> Tensor:
         """What `forward` gives, from what `gather` gave."""
-        return self._assemble(leaves, found, ids, numbers, lists)
+        vectors = [look_up(leaf, known.places()) for leaf, known in zip(leaves, found, strict=True) if known]
+        return self._assemble(vectors, numbers, lists)
 
     def in_order(self) -> list[nn.Parameter]:
         """The tables `[rows, width]` in the order of the output, dense and row-sparse."""
@@ -159,69 +155,47 @@ class Embedding(nn.Module):
         """The tables whose gradients are row-sparse."""
         return [table for table, layout in zip(self.in_order(), self.layout, strict=True) if layout.sparse]
 
-    def _sources(self, found: Found) -> list[Tensor]:
-        """Each table, or its rows where they were found."""
-        sources: list[Tensor] = []
-        for layout, table, unique in zip(self.layout, self.in_order(), found, strict=True):
-            if unique is None:
-                sources.append(table)
-            else:
-                sources.append(rows_of(table, unique.rows) if layout.sparse else F.embedding(unique.rows, table))
-        return sources
-
     def _check(self, lists: Sequence[Ragged]) -> None:
         if len(lists) != len(self.inputs.lists):
             raise UserError(f"{len(lists)} lists of ids were given; there are {len(self.inputs.lists)} list features")
 
-    def _lookups(self, i: int, ids: Tensor, lists: Sequence[Ragged]) -> list[Tensor]:
-        """What looks into table i, as its rows: the features' `[N, C_i]` if there are any, then each list's `[K]`."""
+    def _lookups(self, i: int, ids: Tensor, lists: Sequence[Ragged]) -> Tensor:
+        """All that looks into table i, as its rows `[L]`: the features' ids row by row, then each list's."""
         table, columns, starts = self.layout[i], self.get_buffer(f"columns{i}"), self.get_buffer(f"starts{i}")
         looked = []
         if table.columns:
             if columns.device != ids.device:  # the batch is looked through before it goes to the device
                 columns, starts = columns.to(ids.device), starts.to(ids.device)
-            looked.append((ids if len(columns) == ids.shape[1] else ids[:, columns]) + starts)
+            looked.append(((ids if len(columns) == ids.shape[1] else ids[:, columns]) + starts).flatten())
         for feature, start in zip(table.lists, table.list_starts, strict=True):
             looked.append(lists[feature].values + start)
-        return looked
+        return looked[0] if len(looked) == 1 else torch.cat(looked)
 
-    def _unique(self, i: int, ids: Tensor, lists: Sequence[Ragged]) -> Unique:
-        looked = self._lookups(i, ids, lists)
-        rows, places = torch.unique(torch.cat([rows.flatten() for rows in looked]), return_inverse=True)
-        parts = places.split([rows.numel() for rows in looked])
-        return Unique(rows.long(), tuple(part.view_as(rows) for part, rows in zip(parts, looked, strict=True)))
-
-    def _assemble(
-        self, sources: Sequence[Tensor], found: Found, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged]
-    ) -> Tensor:
-        places = [
-            self._lookups(i, ids, lists) if unique is None else list(unique.places) for i, unique in enumerate(found)
-        ]
+    def _assemble(self, vectors: Sequence[Tensor], numbers: Tensor, lists: Sequence[Ragged]) -> Tensor:
+        """From each table's vectors `[L, width]`, in the order of its lookups, to `[N, out_features]`."""
+        n = len(numbers)
         parts: list[Tensor] = []
         features: dict[int, Tensor] = {}
-        for source, table, place in zip(sources, self.layout, places, strict=True):
+        for table, found in zip(self.layout, vectors, strict=True):
+            sizes = [n * len(table.columns), *(len(lists[i].values) for i in table.lists)]
+            own, *pooled = torch.split(found, sizes)
             if table.columns:
-                vectors = F.embedding(place[0], source)
-                features |= {column: vectors[:, c] for c, column in enumerate(table.columns)}
-                parts.append(vectors.flatten(1))
-            for feature, rows in zip(table.lists, place[bool(table.columns) :], strict=True):
-                parts.append(self._pool(feature, rows, source, lists[feature].offsets, features))
+                own = own.view(n, len(table.columns), table.width)
+                features |= {column: own[:, c] for c, column in enumerate(table.columns)}
+                parts.append(own.flatten(1))
+            for i, keys in zip(table.lists, pooled, strict=True):
+                parts.append(self._pool(i, keys, lists[i].offsets, features))
         return torch.cat([*parts, numbers], dim=1)
 
-    def _pool(self, i: int, place: Tensor, source: Tensor, offsets: Tensor, features: dict[int, Tensor]) -> Tensor:
-        """A list feature's vectors `[N, width]`."""
-        feature, weights = self.inputs.lists[i], None
+    def _pool(self, i: int, keys: Tensor, offsets: Tensor, features: dict[int, Tensor]) -> Tensor:
+        """A list feature's vectors `[N, width]` from those of its ids `[K, width]`."""
+        feature = self.inputs.lists[i]
         if feature.pool == "attention":
             assert feature.target is not None
-            weights = self.attention[str(i)](F.embedding(place, source), offsets, features[feature.target])
-        return F.embedding_bag(
-            place.to(offsets.dtype),
-            source,
-            offsets,
-            mode="mean" if feature.pool == "mean" else "sum",
-            per_sample_weights=None if weights is None else weights.to(source.dtype),
-            include_last_offset=True,
-        )
+            weights = self.attention[str(i)](keys, offsets, features[feature.target])
+            return sum_lists(keys * weights.to(keys.dtype)[:, None], offsets)
+        summed = sum_lists(keys, offsets)
+        return summed / offsets.diff().clamp(min=1)[:, None] if feature.pool == "mean" else summed
 
 
 def _layout(inputs: Inputs, sparse_above: int | None) -> list[_Table]:
@@ -246,31 +220,3 @@ def _layout(inputs: Inputs, sparse_above: int | None) -> list[_Table]:
             total += inputs.lists[i].rows if target is None else 0
         layout.append(_Table(width, sparse, total, members, tuple(starts.values()), pooled, tuple(list_starts)))
     return layout
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own; a compiler cannot trace sparse gradients
-def rows_of(table: Tensor, unique: Tensor) -> Tensor:
-    """`table[unique]` `[U, width]`, whose gradient is sparse: each row stands in it once, in order.
-
-    Args:
-        table: `[R, width]`.
-        unique: `[U]` int64, each row at most once.
-    """
-    rows: Tensor = _Rows.apply(table, unique)  # type: ignore[no-untyped-call]
-    return rows
-
-
-class _Rows(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, unique: Tensor) -> Tensor:
-        ctx.save_for_backward(unique)
-        ctx.size = table.shape
-        return table.index_select(0, unique)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (unique,) = ctx.saved_tensors
-        # `torch.unique` sorts: nothing is left to coalesce.
-        sparse = torch.sparse_coo_tensor(unique[None], gradient, ctx.size, is_coalesced=True, check_invariants=False)
-        return sparse, None

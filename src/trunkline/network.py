@@ -86,7 +86,7 @@ class Network(nn.Module):
             shared = [*self.sharing.owners().get("shared", ()), *self.embedding.attention.parameters()]
 
             def trunk(*leaves: Tensor) -> tuple[Tensor, ...]:
-                return self.sharing.cut(self.embedding.place(leaves, found, ids, numbers, lists))
+                return self.sharing.cut(self.embedding.place(leaves, found, numbers, lists))
 
             rows = [unique.rows for unique in found if unique is not None]
             branches = self.sharing.own(fork_exactly(self.fork, trunk, leaves, shared, rows=rows))

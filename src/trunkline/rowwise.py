@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from trunkline.errors import UserError
 from trunkline.large_pages import hint_large_pages
 
-CHUNK = 4096
+CHUNK = 2048
 """Rows updated at a time on a CPU: what is read of them is still in its cache when it is written back."""
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.tables.columns.lookup import KeyTable, RangeLookup, TableLookup, as_keys, make_lookup
+from trunkline.tables.columns.lookup import RangeLookup, TableLookup, make_lookup
 from trunkline.tables.columns.moments import Moments
 
 VALUES = {
@@ -24,23 +24,15 @@ def test_a_lookup_finds_what_a_dict_finds(dtype, data):
     vocabulary, values = pl.Series(known, dtype=dtype), pl.Series(asked, dtype=dtype)
     expected = [{value: i for i, value in enumerate(known)}.get(value, -1) for value in asked]
     assert make_lookup(vocabulary).find(values).tolist() == expected
-    table = KeyTable()
-    cut = data.draw(st.integers(0, len(known)))
-    for part in (vocabulary[:cut], vocabulary[cut:]):
-        table.insert(as_keys(part))
-    assert table.find(as_keys(values)).tolist() == expected
+    assert TableLookup(vocabulary).find(values).tolist() == expected
     assert len(make_lookup(vocabulary).find(pl.Series([*asked, None], dtype=dtype))) == len(asked) + 1
 
 
 @pytest.mark.parametrize("keys", [np.arange(20_000) << 44, np.arange(20_000), np.arange(20_000) * 2**32 + 5])
 def test_keys_in_a_pattern_are_found_too(keys):
-    lookup = KeyTable()
-    for part in np.array_split(keys.view(np.uint64), 7):
-        lookup.insert(part)
-    assert lookup.find(keys[::-1].view(np.uint64)).tolist() == list(range(len(keys)))[::-1]
-    assert (
-        lookup.find((keys + 1).view(np.uint64)) == np.where(np.isin(keys + 1, keys), np.arange(1, 20_001), -1)
-    ).all()
+    lookup = TableLookup(pl.Series(keys))
+    assert lookup.find(pl.Series(keys[::-1].copy())).tolist() == list(range(len(keys)))[::-1]
+    assert (lookup.find(pl.Series(keys + 1)) == np.where(np.isin(keys + 1, keys), np.arange(1, 20_001), -1)).all()
 
 
 def test_the_quickest_lookup_is_taken():

@@ -1,23 +1,38 @@
 """How often each value of a column occurs, over rows that arrive in chunks."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
-from trunkline.tables.columns.lookup import KeyTable, as_keys
+from trunkline.tables.columns.lookup import as_keys
 from trunkline.tables.columns.vocabulary import Vocabulary, as_vocabulary, vocabulary_dtype
 from trunkline.tables.rows import refuse_where
 
-CHUNK = 1 << 16
-"""Values counted at a time: few enough to stay near the processor."""
+CHUNK = 1 << 18
+"""Values sorted at a time."""
+FEW = 1 << 14
+"""So many distinct values are put in order in no time."""
+
+
+_NUMPY = {pl.Int64: np.int64, pl.UInt64: np.uint64, pl.Float64: np.float64}
+
+
+class _Keys(NamedTuple):
+    """Distinct keys `[n]`, their counts `[n]` and, of text, where each text stands `[n]`."""
+
+    keys: np.ndarray
+    counts: np.ndarray
+    texts: np.ndarray
 
 
 @final
 class Counts:
     """Values and their counts; memory grows with the distinct values only.
+
+    Values are told apart by the keys of `lookup.as_keys`, which numpy sorts faster than anything hashes them.
 
     Attributes:
         dtype: in which values are compared; None before the first chunk that is not all null.
@@ -25,9 +40,11 @@ class Counts:
 
     def __init__(self) -> None:
         self.dtype: pl.DataType | None = None
-        self._table = KeyTable()
-        self._values: list[pl.Series] = []
-        self._counts = np.zeros(0, dtype=np.int64)
+        # Keys in ascending order, their counts, and where their texts stand.
+        self._known = _Keys(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
+        self._new: list[_Keys] = []
+        self._texts: list[pl.Series] = []
+        self._written = 0
 
     def add(self, series: pl.Series) -> None:
         """Count the values that are neither null nor NaN.
@@ -52,27 +69,60 @@ class Counts:
 
     def frame(self, dtype: pl.DataType) -> pl.DataFrame:
         """Columns `value`, in that type, and `count`; what it cannot hold is left out."""
-        values = pl.concat(self._values) if self._values else pl.Series("value", [], dtype=dtype)
-        counts = pl.Series("count", self._counts[: len(values)])
-        return pl.DataFrame([as_vocabulary(values, dtype), counts]).drop_nulls()
+        self._merge()
+        if self.dtype is None:
+            values = pl.Series([], dtype=dtype)
+        elif self.dtype == pl.String:
+            texts = pl.concat(self._texts) if self._texts else pl.Series([], dtype=pl.String)
+            values = texts.gather(self._known.texts)
+        else:
+            values = pl.Series(self._known.keys.view(_NUMPY[type(self.dtype)]))
+        return pl.DataFrame({"value": as_vocabulary(values, dtype), "count": self._known.counts}).drop_nulls()
 
     def _count(self, values: pl.Series) -> None:
-        if values.dtype != pl.String:
-            values = values.drop_nulls()  # a null text has a key of its own, and is counted as if it were a value
+        text = values.dtype == pl.String
+        if not text:
+            values = values.drop_nulls()  # null text has a key of its own, and is counted as if it were a value
         keys = as_keys(values)
-        places = self._table.find(keys)
-        rows = np.flatnonzero(places < 0)
-        if len(rows):
-            places[rows], first = self._table.insert(keys[rows])
-            self._values.append(values.gather(rows[first]))
-        known = self._table.count
-        if known > len(self._counts):
-            self._counts = np.concatenate([self._counts, np.zeros(known, dtype=np.int64)])
-        if known <= 4 * CHUNK:
-            self._counts[:known] += np.bincount(places, minlength=known)
-        else:
-            distinct, counts = np.unique(places, return_counts=True)
-            self._counts[distinct] += counts
+        ordered = np.sort(keys)
+        starts = _starts(ordered)
+        distinct, counts = ordered[starts], np.diff(starts, append=len(ordered))
+        place = np.searchsorted(self._known.keys, distinct)
+        here = (
+            np.append(self._known.keys, np.uint64(0))[place] == distinct
+            if len(self._known.keys)
+            else np.zeros(len(distinct), dtype=bool)
+        )
+        here &= place < len(self._known.keys)
+        self._known.counts[place[here]] += counts[here]
+        if here.all():
+            return
+        new = ~here
+        texts = np.zeros(0, dtype=np.int64)
+        if text:
+            rows = np.argsort(keys)[starts[new]]
+            # Adding nothing makes a copy: text that is only picked out would keep all of its chunk in memory.
+            self._texts.append(values.gather(rows) + "")
+            texts = np.arange(self._written, self._written + len(rows))
+            self._written += len(rows)
+        self._new.append(_Keys(distinct[new], counts[new], texts))
+        waiting = sum(len(one.keys) for one in self._new)
+        # Waiting until there is something to gain keeps the work in proportion to the rows.
+        if len(self._known.keys) < FEW or 4 * waiting > len(self._known.keys):
+            self._merge()
+
+    def _merge(self) -> None:
+        if not self._new:
+            return
+        all_keys = [self._known, *self._new]
+        keys = np.concatenate([one.keys for one in all_keys])
+        order = np.argsort(keys)
+        ordered = keys[order]
+        starts = _starts(ordered)
+        counts = np.add.reduceat(np.concatenate([one.counts for one in all_keys])[order], starts)
+        texts = np.concatenate([one.texts for one in all_keys])
+        self._known = _Keys(ordered[starts], counts, texts[order[starts]] if len(texts) else texts)
+        self._new = []
 
 
 def make_vocabulary(counts: Sequence[Counts], *, min_count: int) -> Vocabulary:
@@ -85,5 +135,26 @@ def make_vocabulary(counts: Sequence[Counts], *, min_count: int) -> Vocabulary:
     dtype = next((one.dtype for one in counts if one.dtype is not None), pl.String())
     frames = [one.frame(dtype) for one in counts]
     merged = frames[0] if len(frames) == 1 else pl.concat(frames).group_by("value").agg(pl.col("count").sum())
-    kept = merged.filter(pl.col("count") >= min_count).sort(["count", "value"], descending=[True, False])
-    return Vocabulary(kept["value"])
+    return Vocabulary(_most_frequent_first(merged.filter(pl.col("count") >= min_count)))
+
+
+def _most_frequent_first(counted: pl.DataFrame) -> pl.Series:
+    """Column `value` by falling `count`, then by value."""
+    if len(counted) < FEW:
+        return counted.sort(["count", "value"], descending=[True, False])["value"]
+    # Many values are equally rare. To sort those by themselves takes a fraction of sorting them beside their counts.
+    counts, sizes = np.unique(counted["count"].to_numpy(), return_counts=True)
+    common = counts[sizes > FEW // 16]
+    rest = counted.filter(~pl.col("count").is_in(common.tolist())).sort(["count", "value"], descending=[True, False])
+    falling = -rest["count"].to_numpy()
+    parts, start = [], 0
+    for count in common[::-1]:
+        end = int(np.searchsorted(falling, -count))
+        parts += [rest["value"][start:end], counted.filter(pl.col("count") == count)["value"].sort()]
+        start = end
+    return pl.concat([*parts, rest["value"][start:]])
+
+
+def _starts(ordered: np.ndarray) -> np.ndarray:
+    """Where each run of equal keys begins."""
+    return np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), dtype=bool), ordered[1:] != ordered[:-1]]))
