@@ -40,7 +40,9 @@ def unique(looked_up: Tensor) -> Unique:
 
 def look_up(table: Tensor, ids: Tensor) -> Tensor:
     """`table[ids]`, ids of any shape; the gradient is dense, as long as the table."""
-    if torch.is_grad_enabled() and table.requires_grad and table.device.type == "cpu":
+    # A compiler makes its own of torch's.
+    ours = torch.is_grad_enabled() and table.requires_grad and not torch.compiler.is_compiling()
+    if ours and table.device.type == "cpu":
         vectors: Tensor = _Dense.apply(table, ids)  # type: ignore[no-untyped-call]
         return vectors
     return F.embedding(ids, table)
@@ -71,6 +73,7 @@ def rows_of(table: Tensor, rows: Tensor) -> Tensor:
     return vectors
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own; its tracing of such functions warns
 def sum_lists(vectors: Tensor, offsets: Tensor) -> Tensor:
     """The sums `[N, width]` of ragged lists of vectors.
 

@@ -11,13 +11,14 @@ from trunkline.tables.columns.lookup import as_keys
 from trunkline.tables.columns.vocabulary import Vocabulary, as_vocabulary, vocabulary_dtype
 from trunkline.tables.rows import refuse_where
 
-CHUNK = 1 << 18
-"""Values sorted at a time."""
+CHUNK = 1 << 16
+"""Values sorted at a time; a row's place among them takes 16 bits."""
+_ROW = np.uint64(CHUNK - 1)
 FEW = 1 << 14
 """So many distinct values are put in order in no time."""
 
 
-_NUMPY = {pl.Int64: np.int64, pl.UInt64: np.uint64, pl.Float64: np.float64}
+_NUMPY = {"Int64": np.int64, "Float64": np.float64}
 
 
 class _Keys(NamedTuple):
@@ -70,58 +71,59 @@ class Counts:
     def frame(self, dtype: pl.DataType) -> pl.DataFrame:
         """Columns `value`, in that type, and `count`; what it cannot hold is left out."""
         self._merge()
-        if self.dtype is None:
-            values = pl.Series([], dtype=dtype)
-        elif self.dtype == pl.String:
-            texts = pl.concat(self._texts) if self._texts else pl.Series([], dtype=pl.String)
-            values = texts.gather(self._known.texts)
+        counts = self._known.counts
+        if self.dtype == pl.String:
+            # The text of a key that was new in several chunks stands there several times; all but one count nothing.
+            counts = np.zeros(self._written, dtype=np.int64)
+            counts[self._known.texts] = self._known.counts
+            values = pl.concat(self._texts) if self._texts else pl.Series([], dtype=pl.String)
         else:
-            values = pl.Series(self._known.keys.view(_NUMPY[type(self.dtype)]))
-        return pl.DataFrame({"value": as_vocabulary(values, dtype), "count": self._known.counts}).drop_nulls()
+            values = pl.Series(self._known.keys.view(_NUMPY.get(str(self.dtype), np.uint64)))
+        counted = pl.DataFrame({"value": as_vocabulary(values, dtype), "count": counts})
+        return counted.filter(pl.col("value").is_not_null() & (pl.col("count") > 0))
 
     def _count(self, values: pl.Series) -> None:
-        text = values.dtype == pl.String
-        if not text:
-            values = values.drop_nulls()  # null text has a key of its own, and is counted as if it were a value
-        keys = as_keys(values)
-        ordered = np.sort(keys)
-        starts = _starts(ordered)
-        distinct, counts = ordered[starts], np.diff(starts, append=len(ordered))
+        """Sort the keys of a chunk and count each run of equal ones."""
+        rows = None
+        if values.dtype == pl.String:
+            # Null has a key of its own and is counted as if it were a value.
+            keys = as_keys(values)
+            # The row rides in the lowest bits of what is sorted; keys alike in all others are told apart afterwards, and
+            # where they alternate, a key has several runs.
+            rows = (np.sort((keys & ~_ROW) | np.arange(len(keys), dtype=np.uint64)) & _ROW).view(np.int64)
+            keys = keys[rows]
+        else:
+            keys = np.sort(as_keys(values.drop_nulls()))
+        starts = _starts(keys)
+        distinct, counts = keys[starts], np.diff(starts, append=len(keys))
         place = np.searchsorted(self._known.keys, distinct)
-        here = (
-            np.append(self._known.keys, np.uint64(0))[place] == distinct
-            if len(self._known.keys)
-            else np.zeros(len(distinct), dtype=bool)
-        )
-        here &= place < len(self._known.keys)
-        self._known.counts[place[here]] += counts[here]
+        here = place < len(self._known.keys)
+        here[here] = self._known.keys[place[here]] == distinct[here]
+        np.add.at(self._known.counts, place[here], counts[here])
         if here.all():
             return
-        new = ~here
-        texts = np.zeros(0, dtype=np.int64)
-        if text:
-            rows = np.argsort(keys)[starts[new]]
+        texts = np.empty(0, dtype=np.int64)
+        if rows is not None:
             # Adding nothing makes a copy: text that is only picked out would keep all of its chunk in memory.
-            self._texts.append(values.gather(rows) + "")
-            texts = np.arange(self._written, self._written + len(rows))
-            self._written += len(rows)
-        self._new.append(_Keys(distinct[new], counts[new], texts))
-        waiting = sum(len(one.keys) for one in self._new)
+            found = values.gather(rows[starts[~here]]) + ""
+            self._texts.append(found)
+            texts = np.arange(self._written, self._written + len(found))
+            self._written += len(found)
+        self._new.append(_Keys(distinct[~here], counts[~here], texts))
         # Waiting until there is something to gain keeps the work in proportion to the rows.
+        waiting = sum(len(new.keys) for new in self._new)
         if len(self._known.keys) < FEW or 4 * waiting > len(self._known.keys):
             self._merge()
 
     def _merge(self) -> None:
         if not self._new:
             return
-        all_keys = [self._known, *self._new]
-        keys = np.concatenate([one.keys for one in all_keys])
+        keys, counts, texts = (np.concatenate(parts) for parts in zip(self._known, *self._new, strict=True))
         order = np.argsort(keys)
-        ordered = keys[order]
-        starts = _starts(ordered)
-        counts = np.add.reduceat(np.concatenate([one.counts for one in all_keys])[order], starts)
-        texts = np.concatenate([one.texts for one in all_keys])
-        self._known = _Keys(ordered[starts], counts, texts[order[starts]] if len(texts) else texts)
+        keys = keys[order]
+        starts = _starts(keys)
+        first = order[starts]
+        self._known = _Keys(keys[starts], np.add.reduceat(counts[order], starts), texts[first] if len(texts) else texts)
         self._new = []
 
 
@@ -135,7 +137,8 @@ def make_vocabulary(counts: Sequence[Counts], *, min_count: int) -> Vocabulary:
     dtype = next((one.dtype for one in counts if one.dtype is not None), pl.String())
     frames = [one.frame(dtype) for one in counts]
     merged = frames[0] if len(frames) == 1 else pl.concat(frames).group_by("value").agg(pl.col("count").sum())
-    return Vocabulary(_most_frequent_first(merged.filter(pl.col("count") >= min_count)))
+    kept = merged if min_count == 1 else merged.filter(pl.col("count") >= min_count)
+    return Vocabulary(_most_frequent_first(kept))
 
 
 def _most_frequent_first(counted: pl.DataFrame) -> pl.Series:
