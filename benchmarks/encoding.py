@@ -50,7 +50,7 @@ class Log:
         self.values: list[pl.Series] = []
         for i, size in enumerate(self.sizes):
             ids = random.choice(1 << 30, size, replace=False) if size > 1000 else np.arange(size) + 1
-            self.values.append(pl.Series([f"{one:x}" for one in ids] if i % 2 else ids))
+            self.values.append(pl.Series([f"v{one:x}" for one in ids] if i % 2 else ids))
 
     @property
     def features(self) -> dict[str, str]:

@@ -11,8 +11,8 @@ from trunkline.tables.columns.lookup import as_keys
 from trunkline.tables.columns.vocabulary import Vocabulary, as_vocabulary, vocabulary_dtype
 from trunkline.tables.rows import refuse_where
 
-CHUNK = 1 << 16
-"""Values sorted at a time; a row's place among them takes 16 bits."""
+CHUNK = 1 << 18
+"""Values sorted at a time; a row's place among them takes 18 bits."""
 _ROW = np.uint64(CHUNK - 1)
 FEW = 1 << 14
 """So many distinct values are put in order in no time."""
@@ -83,19 +83,11 @@ class Counts:
         return counted.filter(pl.col("value").is_not_null() & (pl.col("count") > 0))
 
     def _count(self, values: pl.Series) -> None:
-        """Sort the keys of a chunk and count each run of equal ones."""
-        rows = None
+        rows = np.empty(0, dtype=np.int64)
         if values.dtype == pl.String:
-            # Null has a key of its own and is counted as if it were a value.
-            keys = as_keys(values)
-            # The row rides in the lowest bits of what is sorted; keys alike in all others are told apart afterwards, and
-            # where they alternate, a key has several runs.
-            rows = (np.sort((keys & ~_ROW) | np.arange(len(keys), dtype=np.uint64)) & _ROW).view(np.int64)
-            keys = keys[rows]
+            distinct, counts, rows = _count_texts(values)
         else:
-            keys = np.sort(as_keys(values.drop_nulls()))
-        starts = _starts(keys)
-        distinct, counts = keys[starts], np.diff(starts, append=len(keys))
+            distinct, counts = _count_numbers(as_keys(values.drop_nulls()))
         place = np.searchsorted(self._known.keys, distinct)
         here = place < len(self._known.keys)
         here[here] = self._known.keys[place[here]] == distinct[here]
@@ -103,9 +95,9 @@ class Counts:
         if here.all():
             return
         texts = np.empty(0, dtype=np.int64)
-        if rows is not None:
+        if len(rows):
             # Adding nothing makes a copy: text that is only picked out would keep all of its chunk in memory.
-            found = values.gather(rows[starts[~here]]) + ""
+            found = values.gather(rows[~here]) + ""
             self._texts.append(found)
             texts = np.arange(self._written, self._written + len(found))
             self._written += len(found)
@@ -156,6 +148,30 @@ def _most_frequent_first(counted: pl.DataFrame) -> pl.Series:
         parts += [rest["value"][start:end], counted.filter(pl.col("count") == count)["value"].sort()]
         start = end
     return pl.concat([*parts, rest["value"][start:]])
+
+
+def _count_numbers(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys and their counts."""
+    low = keys.min(initial=2**64 - 1)
+    apart = keys - low
+    if int(apart.max(initial=0)) < len(keys):
+        counts = np.bincount(apart.view(np.int64))
+        distinct = np.flatnonzero(counts)
+        return distinct.view(np.uint64) + low, counts[distinct]
+    keys = np.sort(keys)
+    starts = _starts(keys)
+    return keys[starts], np.diff(starts, append=len(keys))
+
+
+def _count_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys, their counts and a row of each; null has a key of its own, and a key may come several times."""
+    keys = as_keys(texts)
+    # The row rides in the lowest bits of what is sorted. Keys that are alike in all the others are told apart
+    # afterwards; where they alternate, one has several runs.
+    rows = (np.sort((keys & ~_ROW) | np.arange(len(keys), dtype=np.uint64)) & _ROW).view(np.int64)
+    keys = keys[rows]
+    starts = _starts(keys)
+    return keys[starts], np.diff(starts, append=len(keys)), rows[starts]
 
 
 def _starts(ordered: np.ndarray) -> np.ndarray:

@@ -71,6 +71,14 @@ class NumericFitter:
 
     def see(self, series: pl.Series) -> None:
         """Take in some rows."""
+        if not self._feature.log and series.dtype.is_numeric():
+            # One pass of polars each, nulls left out; what is infinite or NaN shows in the mean.
+            numbers = series.cast(pl.Float64)
+            count, mean = len(numbers) - numbers.null_count(), numbers.mean()
+            if isinstance(mean, float) and math.isfinite(mean):
+                self._indicator |= numbers.null_count() > 0
+                self._moments.merge(count, mean, numbers.var(ddof=0))
+                return
         for start in range(0, len(series), BLOCK):
             block = series.slice(start, BLOCK)
             try:
