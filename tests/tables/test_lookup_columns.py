@@ -53,14 +53,15 @@ def test_moments_in_chunks_are_those_of_the_whole(shape, shift):
             moments.add(chunk)
         assert moments.count == 500
         np.testing.assert_allclose(moments.mean, values.mean(axis=0), rtol=1e-14, atol=1e-14)
-        np.testing.assert_allclose(moments.std, values.std(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(moments.std, values.std(axis=0), rtol=1e-7)
 
 
 def test_a_constant_has_no_spread_however_it_is_cut():
     moments = Moments()
-    for n in (1, 7, 1000):
+    for n in (1, 7, 1000, *[3] * 500):
         moments.add(np.full(n, 0.1))
-    assert (moments.mean, moments.std) == (0.1, 0.0)
+        assert moments.std == 0
+    assert moments.mean == pytest.approx(0.1, rel=1e-14)
 
 
 def test_moments_of_nothing():

@@ -1,7 +1,10 @@
 import itertools
 import json
+import mmap
+import sys
 import time
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -526,3 +529,17 @@ def test_one_row_encodes_in_an_instant():
         encoder.encode(row)
         best = min(best, time.perf_counter() - start)
     assert best < 0.02  # about 1 ms where nothing else runs
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
+def test_a_fitter_keeps_the_vocabulary_and_not_the_chunks():
+    def memory():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 2**20
+
+    fitter, before = EncoderFitter([Feature(name="c", kind="categorical")]), 0.0
+    for i in range(60):
+        # a thousand values that were there before, and one new one, in 2 MB of text
+        fitter.see(pl.DataFrame({"c": [f"{j % 1000}" + "x" * 100 for j in range(20_000)] + [f"{i}" + "y" * 100]}))
+        before = before or memory()
+    assert memory() - before < 60  # it would be 120 MB
+    assert fitter.done().rows == [1062]

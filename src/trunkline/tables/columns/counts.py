@@ -46,6 +46,7 @@ class Counts:
         self._new: list[_Keys] = []
         self._texts: list[pl.Series] = []
         self._written = 0
+        self._growing = False
 
     def add(self, series: pl.Series) -> None:
         """Count the values that are neither null nor NaN.
@@ -83,29 +84,38 @@ class Counts:
         return counted.filter(pl.col("value").is_not_null() & (pl.col("count") > 0))
 
     def _count(self, values: pl.Series) -> None:
-        rows = np.empty(0, dtype=np.int64)
-        if values.dtype == pl.String:
-            distinct, counts, rows = _count_texts(values)
-        else:
-            distinct, counts = _count_numbers(as_keys(values.drop_nulls()))
-        place = np.searchsorted(self._known.keys, distinct)
-        here = place < len(self._known.keys)
-        here[here] = self._known.keys[place[here]] == distinct[here]
-        np.add.at(self._known.counts, place[here], counts[here])
-        if here.all():
-            return
-        texts = np.empty(0, dtype=np.int64)
-        if len(rows):
+        text = values.dtype == pl.String
+        # Null text has a key of its own, and is counted as if it were a value.
+        keys = as_keys(values if text else values.drop_nulls())
+        rows, texts = None, np.empty(0, dtype=np.int64)
+        if not (text and self._growing):
+            distinct, counts = _count_keys(keys)
+            place, here = self._find(distinct)
+        if text and (self._growing or not here.all()):
+            # To know a row of each key costs more, and is for nothing once all keys are known.
+            distinct, counts, rows = _count_with_rows(keys)
+            place, here = self._find(distinct)
+        self._growing = int((~here).sum()) > FEW // 16
+        if rows is not None:
             # Adding nothing makes a copy: text that is only picked out would keep all of its chunk in memory.
             found = values.gather(rows[~here]) + ""
             self._texts.append(found)
             texts = np.arange(self._written, self._written + len(found))
             self._written += len(found)
-        self._new.append(_Keys(distinct[~here], counts[~here], texts))
-        # Waiting until there is something to gain keeps the work in proportion to the rows.
-        waiting = sum(len(new.keys) for new in self._new)
-        if len(self._known.keys) < FEW or 4 * waiting > len(self._known.keys):
-            self._merge()
+        np.add.at(self._known.counts, place[here], counts[here])
+        if not here.all():
+            self._new.append(_Keys(distinct[~here], counts[~here], texts))
+            # Waiting until there is something to gain keeps the work in proportion to the rows.
+            waiting = sum(len(new.keys) for new in self._new)
+            if len(self._known.keys) < FEW or 4 * waiting > len(self._known.keys):
+                self._merge()
+
+    def _find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where keys stand among the known ones, and whether they do."""
+        place = np.searchsorted(self._known.keys, keys)
+        here = place < len(self._known.keys)
+        here[here] = self._known.keys[place[here]] == keys[here]
+        return place, here
 
     def _merge(self) -> None:
         if not self._new:
@@ -150,7 +160,7 @@ def _most_frequent_first(counted: pl.DataFrame) -> pl.Series:
     return pl.concat([*parts, rest["value"][start:]])
 
 
-def _count_numbers(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _count_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys and their counts."""
     low = keys.min(initial=2**64 - 1)
     apart = keys - low
@@ -163,9 +173,8 @@ def _count_numbers(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys[starts], np.diff(starts, append=len(keys))
 
 
-def _count_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keys, their counts and a row of each; null has a key of its own, and a key may come several times."""
-    keys = as_keys(texts)
+def _count_with_rows(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys, their counts and a row of each; a key may come several times."""
     # The row rides in the lowest bits of what is sorted. Keys that are alike in all the others are told apart
     # afterwards; where they alternate, one has several runs.
     rows = (np.sort((keys & ~_ROW) | np.arange(len(keys), dtype=np.uint64)) & _ROW).view(np.int64)

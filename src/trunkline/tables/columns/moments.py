@@ -46,4 +46,4 @@ class Moments:
     def std(self) -> np.ndarray:
         """`[]` or `[k]`, of the whole population; 0 of nothing, and where no more than rounding sets values apart."""
         std = np.sqrt(self._squares / max(self.count, 1))
-        return np.where(std <= 4 * np.finfo(np.float64).eps * np.abs(self._mean), 0.0, std)
+        return np.where(std <= 16 * np.finfo(np.float64).eps * np.abs(self._mean), 0.0, std)

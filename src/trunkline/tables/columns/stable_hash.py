@@ -9,6 +9,8 @@ from trunkline.errors import UserError
 from trunkline.tables.columns.splitmix import splitmix
 from trunkline.tables.rows import refuse_where
 
+FEW = 100
+"""Texts that are quicker taken one by one."""
 _ZERO, _MINUS, _POINT = b"0-."
 _MINUS_TO_ZERO = np.uint64(_ZERO ^ _MINUS)
 # in every byte of a word: "0"; what carries a value above 9 into the highest bit; that bit
@@ -37,7 +39,7 @@ def stable_hash(series: pl.Series, *, salt: str) -> np.ndarray:
     seed = _seed(salt)
     if series.dtype.is_integer():
         return _hash_numbers(series, seed)
-    return _hash_texts(series.fill_null(""), seed)
+    return _hash_texts(series.fill_null("") if series.null_count() else series, seed)
 
 
 def as_hashable(series: pl.Series) -> pl.Series:
@@ -74,10 +76,10 @@ def _hash_numbers(series: pl.Series, seed: np.uint64) -> np.ndarray:
 
 def _hash_texts(texts: pl.Series, seed: np.uint64) -> np.ndarray:
     """All text as one run of bytes; each round takes in one more word of every text that is long enough."""
+    run, lengths = _joined(texts)
     # Eight zeros behind the last text let its last word be read whole, one before the first gives "" a last byte.
-    data = np.frombuffer(b"\0" + (texts.str.join("").item() if len(texts) else "").encode() + bytes(8), dtype=np.uint8)
+    data = np.frombuffer(b"\0" + run + bytes(8), dtype=np.uint8)
     words = np.ndarray(len(data) - 7, dtype="<u8", buffer=data, strides=(1,))
-    lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
     ends = lengths.cumsum() + 1
     starts = ends - lengths
     minus = (data[starts] == _MINUS) & (lengths > 1)
@@ -92,17 +94,27 @@ def _hash_texts(texts: pl.Series, seed: np.uint64) -> np.ndarray:
             break
         keep = _KEEP[np.minimum(left, 8)]
         word = words[place].astype(np.uint64, copy=False) & keep
-        first = place == starts[rows]
-        digits[rows] &= _all_digits(word ^ (minus[rows] & first) * _MINUS_TO_ZERO, keep)
-        hashes[rows] = splitmix(word ^ hashes[rows])
+        here = rows if len(rows) < len(texts) else slice(None)
+        sign = minus[here] & (place == starts[here])
+        digits[here] &= _all_digits(word ^ sign * _MINUS_TO_ZERO, keep)
+        hashes[here] = splitmix(word ^ hashes[here])
         left, place = left - 8, place + 8
     digits &= (data[starts + minus] != _ZERO) | (lengths == 1)
-    _rehash_numbers(texts.filter(digits), np.flatnonzero(digits), hashes, seed)
+    if digits.any():
+        _rehash_numbers(texts.filter(digits), np.flatnonzero(digits), hashes, seed)
     if (data == _POINT).any():
         point = (data[ends - 1] == _ZERO) & ~digits
         whole = texts.filter(point).str.extract(r"^(0|-?[1-9][0-9]*)\.0+$")
         _rehash_numbers(whole, np.flatnonzero(point), hashes, seed)
     return hashes
+
+
+def _joined(texts: pl.Series) -> tuple[bytes, np.ndarray]:
+    """All text in one, and the bytes of each."""
+    if len(texts) < FEW:
+        parts = [text.encode() for text in texts.to_list()]
+        return b"".join(parts), np.array([len(part) for part in parts], dtype=np.int64)
+    return texts.str.join("").item().encode(), texts.str.len_bytes().to_numpy().astype(np.int64)
 
 
 def _all_digits(word: np.ndarray, keep: np.ndarray) -> np.ndarray:
