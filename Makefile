@@ -1,9 +1,12 @@
-# Everything there is to set up: `make demo` and `make test`, on a bare checkout with Python 3.11+ and a package index.
+# Everything there is to set up: `make demo`, `make test` and `make bench`, on a bare checkout with Python 3.11+ and a
+# package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
+NEW_ENOUGH := import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test lint check install clean
+.PHONY: demo test lint check bench install clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/trunkline demo demo --overwrite
@@ -19,9 +22,13 @@ lint: $(VENV)/test.stamp
 check: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
 
+# All but benchmarks/toy.py, under a quarter of an hour on two cores; nothing else should run beside it.
+bench: $(BENCH)/bench.stamp
+	$(BENCH)/bin/python benchmarks/summary.py
+
 # One pip call, torch pinned in it: nothing else can pull another build of torch.
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c '$(NEW_ENOUGH)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0 -e .
 	touch $@
@@ -30,5 +37,14 @@ $(VENV)/test.stamp: $(VENV)/demo.stamp
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0 -e '.[test]'
 	touch $@
 
+# What trunkline is compared with stays out of the tests' environment.
+$(BENCH)/bench.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -c '$(NEW_ENOUGH)'
+	$(PYTHON) -m venv $(BENCH)
+	echo '*' > $(BENCH)/.gitignore
+	$(BENCH)/bin/python -m pip install --quiet -c constraints.txt torch==2.13.0 -r benchmarks/requirements.txt \
+		-e '.[torchjd]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

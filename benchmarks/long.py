@@ -41,7 +41,7 @@ class Resident:
     """The most memory that this process had, sampled on a thread: in bytes, private and of mapped files."""
 
     def __init__(self) -> None:
-        self.private = self.files = 0
+        self.private = self.mapped = 0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.sample, daemon=True)
 
@@ -49,8 +49,14 @@ class Resident:
         status = Path("/proc/self/status")
         while status.exists() and not self.stop.wait(EVERY):
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            private, files = (int(lines[name].split()[0]) << 10 for name in ("RssAnon", "RssFile"))
-            self.private, self.files = max(self.private, private), max(self.files, files)
+            private, mapped = (int(lines[name].split()[0]) << 10 for name in ("RssAnon", "RssFile"))
+            self.private, self.mapped = max(self.private, private), max(self.mapped, mapped)
+
+    def so_far(self) -> dict[str, int]:
+        """What it was; begins anew."""
+        found = {"private": self.private, "mapped": self.mapped}
+        self.private = self.mapped = 0
+        return found
 
     def __enter__(self) -> "Resident":
         self.thread.start()
@@ -83,7 +89,7 @@ def train(folder: Path, pieces: int) -> dict[str, Any]:
     began = time.perf_counter()
 
     def started(loop: Loop) -> None:
-        found["encode_s"], found["encode_peak"] = time.perf_counter() - began, peak()
+        found["encode_s"], found["encoding"] = time.perf_counter() - began, resident.so_far()
         loops.append(loop)
 
     config = {
@@ -105,8 +111,7 @@ def train(folder: Path, pieces: int) -> dict[str, Any]:
         "rows_per_second": model.metrics["rows_per_second"],
         "log_loss": sum(model.history[-2]["losses"].values()) / len(TASKS),
         "peak": peak(),
-        "private": resident.private,
-        "files": resident.files,
+        "training": resident.so_far(),
         "tables": sum(one.nbytes for one in numbers),
         "store": loop.train.store.bytes,
     }
@@ -130,18 +135,22 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         itself = [sys.executable, __file__, "--folder", folder]
         subprocess.run([*itself, "--write", str(lengths[-1])], check=True)
-        print("MiB; apart: peak less tables and their optimiser state")
-        print(f"{'rows':>12}{'encode s':>10}{'rows/s':>10}{'store':>8}{'imports':>9}", end="")
-        print(f"{'encoding':>10}{'peak':>8}{'private':>9}{'mapped':>8}{'tables':>8}{'apart':>8}")
+        print("MiB of memory, private and of mapped files; apart: peak less tables and their optimiser state")
+        print(f"{'':24}{'encoding':>25}{'training':>27}")
+        print(
+            f"{'rows':>12}{'imports':>9}" + f"{'s':>9}{'private':>9}{'mapped':>8}{'rows/s':>10}{'private':>9}", end=""
+        )
+        print(f"{'mapped':>8}{'peak':>8}{'tables':>8}{'apart':>8}{'store':>8}")
         for pieces in lengths:
             done = subprocess.run([*itself, "--train", str(pieces)], check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
             found["apart"] = found["peak"] - found["tables"]
             figures[str(found["rows"])] = found
-            mib = {name: found[name] / 2**20 for name in ("store", "imports", "encode_peak", "peak")}
-            mib |= {name: found[name] / 2**20 for name in ("private", "files", "tables", "apart")}
-            print(f"{found['rows']:12,}{found['encode_s']:10.1f}{found['rows_per_second']:10,.0f}", end="")
-            print("".join(f"{mib[n]:{w}.0f}" for n, w in zip(mib, (8, 9, 10, 8, 9, 8, 8, 8), strict=True)))
+            print(f"{found['rows']:12,}{found['imports'] >> 20:9}{found['encode_s']:9.1f}", end="")
+            print(f"{found['encoding']['private'] >> 20:9}{found['encoding']['mapped'] >> 20:8}", end="")
+            print(f"{found['rows_per_second']:10,.0f}{found['training']['private'] >> 20:9}", end="")
+            print(f"{found['training']['mapped'] >> 20:8}", end="")
+            print("".join(f"{found[name] >> 20:8}" for name in ("peak", "tables", "apart", "store")), flush=True)
     figure = f"GiB at {lengths[-1]} million rows, embedding tables apart"
     gib, most = found["apart"] / 2**30, MOST / 2**30
     limits = [{"figure": figure, "found": round(gib, 3), "most": most, "held": gib <= most}]

@@ -23,16 +23,17 @@ from torch.nn import functional as F
 from trunkline import Embedding, Fork, Network, Subnets, Towers
 from trunkline.balance import Uncertainty
 from trunkline.sharing import SharedBottom
-from trunkline.tables import Batch, Batches
+from trunkline.tables import Batch, Batches, Store
 from trunkline.tasks import Binary
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.history import History
 from trunkline.training.loop import Loop
 
 TASKS = ("income", "never_married", "college")
+MOST = 1.15
 
 
-def rows(count: int) -> Batch:
+def simulate(count: int) -> Batch:
     """Encoded rows of Census-Income's shape: 30 categorical and 8 numeric features, three binary labels."""
     random = np.random.default_rng(0)
     sizes = random.integers(4, 60, 30)
@@ -52,18 +53,18 @@ def network() -> tuple[Network, Uncertainty, torch.optim.Optimizer]:
     return net, objective, torch.optim.AdamW(subnets.groups(lr=0.001), fused=True)
 
 
-def bare_epoch(store: Batch, batch: int) -> Callable[[int], None]:
+def bare_epoch(rows: Batch, batch: int) -> Callable[[int], None]:
     net, _, optimizer = network()
     log_variance = torch.zeros(3, requires_grad=True)
     optimizer.param_groups[-1]["params"] = [log_variance]
-    labels: Tensor = torch.stack([store.labels[task] for task in TASKS], dim=1)
+    labels: Tensor = torch.stack([rows.labels[task] for task in TASKS], dim=1)
 
     def epoch(number: int) -> None:
-        order = torch.from_numpy(np.random.default_rng((0, number)).permutation(len(store)))
-        for i in range(0, len(store), batch):
+        order = torch.from_numpy(np.random.default_rng((0, number)).permutation(len(rows)))
+        for i in range(0, len(rows), batch):
             chosen = order[i : i + batch]
             optimizer.zero_grad()
-            raws = net(store.ids[chosen], store.numbers[chosen])
+            raws = net(rows.ids[chosen], rows.numbers[chosen])
             logits = torch.cat([raws[task] for task in TASKS], dim=1)
             losses = F.binary_cross_entropy_with_logits(logits, labels[chosen], reduction="none").mean(0)
             (torch.exp(-log_variance) * losses + 0.5 * log_variance).sum().backward()
@@ -72,9 +73,9 @@ def bare_epoch(store: Batch, batch: int) -> Callable[[int], None]:
     return epoch
 
 
-def our_epoch(store: Batch, batch: int, folder: Path) -> Callable[[int], None]:
+def our_epoch(rows: Batch, batch: int, folder: Path) -> Callable[[int], None]:
     net, objective, optimizer = network()
-    state = Checkpoint(net, objective, optimizer, torch.amp.GradScaler("cpu", enabled=False), Progress())
+    state = Checkpoint(net, objective, [optimizer], torch.amp.GradScaler("cpu", enabled=False), Progress())
     history = History(folder / "history.jsonl")
 
     def epoch(number: int) -> None:
@@ -82,13 +83,14 @@ def our_epoch(store: Batch, batch: int, folder: Path) -> Callable[[int], None]:
             network=net,
             objective=objective,
             state=state,
-            train=Batches(store=store, size=batch),
+            train=Batches(store=Store.of(rows), size=batch),
             valid=None,
             epochs=number + 1,
             patience=None,
             select=lambda scores: None,
             device=torch.device("cpu"),
             amp="none",
+            compile=False,
             log_every=50,
             log_gradients=False,
             on_line=history.write,
@@ -105,9 +107,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=7)
     asked = parser.parse_args()
-    store = rows(asked.rows)
+    rows = simulate(asked.rows)
     with TemporaryDirectory() as folder:
-        loops = {"bare": bare_epoch(store, asked.batch), "trunkline": our_epoch(store, asked.batch, Path(folder))}
+        loops = {"bare": bare_epoch(rows, asked.batch), "trunkline": our_epoch(rows, asked.batch, Path(folder))}
         wall: dict[str, list[float]] = {name: [] for name in loops}
         cpu: dict[str, list[float]] = {name: [] for name in loops}
         for number in range(asked.rounds + 1):
@@ -121,12 +123,15 @@ def main() -> None:
     for name in loops:
         print(f"{name:10} wall min {min(wall[name]):.3f} s, CPU min {min(cpu[name]):.3f} s an epoch")
     pairs = [ours / bare for ours, bare in zip(cpu["trunkline"], cpu["bare"], strict=True)]
+    ratio = min(cpu["trunkline"]) / min(cpu["bare"])
+    limits = [{"figure": "CPU, our loop / a bare one", "found": round(ratio, 3), "most": MOST, "held": ratio <= MOST}]
     figures = {
         "benchmark": "loop_overhead",
-        "cpu_ratio_of_minima": round(min(cpu["trunkline"]) / min(cpu["bare"]), 4),
+        "cpu_ratio_of_minima": round(ratio, 4),
         "cpu_ratio_median_pair": round(float(np.median(pairs)), 4),
         "wall_ratio_of_minima": round(min(wall["trunkline"]) / min(wall["bare"]), 4),
-        "limit": 1.15,
+        "limits": limits,
+        "missed": [f"{one['figure']}: {one['found']} > {one['most']}" for one in limits if not one["held"]],
     }
     print(json.dumps(figures))
 

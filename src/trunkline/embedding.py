@@ -193,9 +193,9 @@ class Embedding(nn.Module):
         if feature.pool == "attention":
             assert feature.target is not None
             weights = self.attention[str(i)](keys, offsets, features[feature.target])
-            return sum_lists(keys * weights.to(keys.dtype)[:, None], offsets)
-        summed = sum_lists(keys, offsets)
-        return summed / offsets.diff().clamp(min=1)[:, None] if feature.pool == "mean" else summed
+            keys = keys * weights.to(keys.dtype)[:, None]
+        pooled: Tensor = sum_lists(keys, offsets)
+        return pooled.div(offsets.diff().clamp(min=1)[:, None]) if feature.pool == "mean" else pooled
 
 
 def _layout(inputs: Inputs, sparse_above: int | None) -> list[_Table]:
