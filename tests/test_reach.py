@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from trunkline import fit
@@ -34,6 +35,23 @@ def test_census_income(tmp_path):
     assert {scores["rows"] for scores in metrics["test"].values()} == {49_881}
 
 
+HISTORIES = {
+    "features.watched": {"kind": "sequence", "target": "video_id", "length": 20, "pool": "attention"},
+    "features.liked": {"kind": "sequence", "target": "video_id"},
+    "features.long_watched": {"kind": "sequence", "target": "video_id", "length": 20},
+}
+"""Videos of the weeks before, in the table of the videos' own vectors."""
+
+
+def with_histories(files, folder):
+    table = pl.read_parquet(Path(DATA) / "kuairand_pure_window" / "user_history_to_2022-04-24.parquet")
+    table = table.select("user_id", watched="watch_seq", liked="like_seq", long_watched="long_watch_seq")
+    for part, path in files.items():
+        joined = pl.read_parquet(path).join(table, on="user_id", how="left", maintain_order="left")
+        joined.write_parquet(folder / f"{part}.parquet")
+    return {f"data.{part}": str(folder / f"{part}.parquet") for part in files}
+
+
 @pytest.fixture(scope="module")
 def kuairand(tmp_path_factory):
     overrides = {"without": {}, "with": {"tasks.play_time": "regression"}}
@@ -50,6 +68,14 @@ def kuairand(tmp_path_factory):
 )
 def test_kuairand(kuairand, task, least):
     assert kuairand["without"][task]["auc"] >= least
+
+
+def test_histories_tell_of_clicks_and_likes(kuairand, tmp_path):
+    written = dataset("kuairand-pure").write(tmp_path / "data", Path(DATA) / "kuairand_pure_window")
+    overrides = {**with_histories(written, tmp_path), **HISTORIES, "training.epochs": 5}
+    metrics = fit(EXAMPLES / "kuairand/kuairand.yaml", overrides=overrides, out=tmp_path / "run").metrics
+    for task, better in (("click", 0.005), ("long_view", 0.005), ("like", 0.005)):
+        assert metrics["test"][task]["auc"] >= kuairand["without"][task]["auc"] + better, task
 
 
 def test_play_time_on_the_same_trunk_costs_no_task_more_than_a_hundredth(kuairand):
