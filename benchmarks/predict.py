@@ -56,7 +56,7 @@ def table(part: str) -> pl.DataFrame:
     if not original(part).exists():
         rows = census.simulate(COUNTS[part])
         ids = {name: ids.numpy() for name, ids in zip(CATEGORIES, rows.ids.unbind(1), strict=True)}
-        texts = pl.DataFrame(ids).select("value " + pl.all().cast(pl.String))
+        texts = pl.DataFrame(ids).select(pl.all().cast(pl.String) + " value")
         numbers = {name: one.numpy() for name, one in zip(NUMBERS, rows.numbers.unbind(1), strict=True)}
         labels = rows.labels.to(torch.int8).unbind(1)
         targets = {name: one.numpy() for name, one in zip(census.TASKS, labels, strict=True)}

@@ -22,7 +22,7 @@ RUNS = (
     ("census.py", "--steps", "20,6", "--rounds", "3"),
     ("wide.py", "--steps", "10", "--rounds", "3"),
     ("wide.py", "--steps", "10", "--rounds", "3", "--rows", "100000,50000000"),
-    ("encoding.py", "--rows", "500000"),
+    ("encoding.py", "--rows", "300000"),
     ("long.py", "--rows", "1,5"),
     ("predict.py",),
     ("start.py",),

@@ -199,7 +199,8 @@ class _Seen:
         self.varied = False
 
     def see(self, label: Tensor) -> None:
-        known = label[~label.isnan()].double().numpy()
+        values = label.numpy().astype(np.float64)  # numpy stays in this thread
+        known = values[~np.isnan(values)]
         if len(known):
             self.first = self.first if self.moments.count else float(known[0])
             self.varied = self.varied or bool((known != self.first).any())

@@ -15,10 +15,14 @@ from typing import IO, cast
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.rows import ROW
 
 CSV, TSV = (".csv",), (".tsv",)
 PARQUET, IPC, NDJSON = (".parquet", ".pq"), (".ipc", ".arrow", ".feather"), (".ndjson", ".jsonl")
 COMPRESSED = (".gz", ".bz2")
+SAMPLE = 10_000
+"""Rows of a CSV from which its types are guessed, before they are held against all of it: polars takes fifty times as
+long to look at a row for types as to read it."""
 
 
 def scanner_of(path: Path, null_values: list[str], types: Mapping[str, pl.DataType]) -> Callable[[], pl.LazyFrame]:
@@ -49,7 +53,7 @@ def scanner_of(path: Path, null_values: list[str], types: Mapping[str, pl.DataTy
 def _scan_csv(path: Path, separator: str, null_values: list[str], overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     plain = _unpacked(path) if path.suffix.lower() == ".bz2" else path
 
-    def scan(schema: pl.Schema | None) -> pl.LazyFrame:
+    def scan(schema: pl.Schema | None = None, *, look_at: int | None = None) -> pl.LazyFrame:
         return pl.scan_csv(
             plain,
             glob=False,
@@ -57,12 +61,37 @@ def _scan_csv(path: Path, separator: str, null_values: list[str], overrides: Map
             # an empty field in quotes, as many exporters write it, is missing like any other empty field
             null_values=["", *null_values],
             try_parse_dates=True,
-            infer_schema_length=None,
+            infer_schema_length=look_at,
             schema_overrides=overrides if schema is None else None,
             schema=schema,
         )
 
-    return scan(scan(None).collect_schema())
+    guess = scan(look_at=SAMPLE).collect_schema()
+    return scan(guess if _holds(scan, guess, overrides) else scan().collect_schema())
+
+
+def _holds(scan: Callable[..., pl.LazyFrame], guess: pl.Schema, overrides: Mapping[str, pl.DataType]) -> bool:
+    """Whether types that the first rows of a CSV suggest are those of the whole file.
+
+    Later rows can only widen a type, and what is wider cannot be read as what was guessed. Where it could, as a time of
+    an unknown form or a text of which no row was seen, missing values tell.
+    """
+    sample = scan(guess).head(SAMPLE).select(pl.all().is_not_null().any())
+    try:
+        seen = sample.collect().row(0, named=True)
+        missing = scan(guess).select(pl.all().null_count(), pl.len().alias(ROW)).collect(engine="streaming")
+    except pl.exceptions.PolarsError:
+        return False  # or it cannot be read at all, as looking at all of it will tell
+    nulls = missing.row(0, named=True)
+    for name, kind in guess.items():
+        if name not in overrides and kind == pl.String and not seen[name] and nulls[name] < nulls[ROW]:
+            return False
+    times = [name for name, kind in guess.items() if kind.is_temporal()]
+    if not times:
+        return True
+    texts = pl.Schema({name: pl.String() if name in times else kind for name, kind in guess.items()})
+    as_text = scan(texts).select(pl.col(times).null_count()).collect(engine="streaming").row(0, named=True)
+    return all(nulls[name] == as_text[name] for name in times)
 
 
 def _scan_ndjson(path: Path) -> pl.LazyFrame:
