@@ -109,7 +109,7 @@ def main() -> None:
     path = Path(os.environ.get("TRUNKLINE_DATA", "data")) / "census_income_kdd" / "train.parquet"
     source = "Census-Income (KDD)" if path.exists() else "simulated rows"
     figures, limits, absent = {}, {}, {}
-    for network, steps in zip(asked.networks.split(","), map(int, asked.steps.split(",")), strict=True):
+    for network, steps in zip(asked.networks.split(","), map(int, asked.steps.split(",")), strict=False):
         rows = read(path, steps * BATCH) if path.exists() else simulate(steps * BATCH)
         experts = EXPERTS if network == "mmoe" else 0
         found = take_turns(contestants(rows, experts, asked.rivals_fused), asked.rounds)
