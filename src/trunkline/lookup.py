@@ -114,7 +114,8 @@ class _Dense(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (ids,) = ctx.saved_tensors
-        return gradient.new_zeros(ctx.size).index_add_(0, ids.flatten(), gradient.reshape(-1, ctx.size[1])), None
+        rows = ids.flatten().long()  # with int32 `index_add_` takes four times as long
+        return gradient.new_zeros(ctx.size).index_add_(0, rows, gradient.reshape(-1, ctx.size[1])), None
 
 
 class _Sparse(torch.autograd.Function):
