@@ -101,7 +101,7 @@ def contestants(rows: Rows, experts: int, fused: bool) -> dict[str, Callable[[],
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", default="shared_bottom,mmoe")
-    parser.add_argument("--steps", default="40,12", help="steps a turn, for each of the networks")
+    parser.add_argument("--steps", default="40,12", help="steps a turn with a shared bottom, and with experts")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rivals-fused", action="store_true", help="give the rivals torch's fused Adam, not theirs")
     asked = parser.parse_args()
@@ -109,7 +109,9 @@ def main() -> None:
     path = Path(os.environ.get("TRUNKLINE_DATA", "data")) / "census_income_kdd" / "train.parquet"
     source = "Census-Income (KDD)" if path.exists() else "simulated rows"
     figures, limits, absent = {}, {}, {}
-    for network, steps in zip(asked.networks.split(","), map(int, asked.steps.split(",")), strict=False):
+    steps_of = dict(zip(LIMITS, map(int, asked.steps.split(",")), strict=True))
+    for network in asked.networks.split(","):
+        steps = steps_of[network]
         rows = read(path, steps * BATCH) if path.exists() else simulate(steps * BATCH)
         experts = EXPERTS if network == "mmoe" else 0
         found = take_turns(contestants(rows, experts, asked.rivals_fused), asked.rounds)
