@@ -136,7 +136,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one(path):
         ("optimizer.schedule", "cosine", "optimizer.schedule: kind 'cosine' is unknown"),
         ("network.norm", "bach", "network.norm: 'bach' is not one of none, batch, layer; did you mean 'batch'?"),
         ("data.split.by", "tme", "data.split.by: 'tme' is not one of time, group, random; did you mean 'time'?"),
-        ("network.sharing.kind", [], "network.sharing: kind '[]' is unknown (known: shared_bottom, mmoe)"),
+        ("network.sharing.kind", [], "give its kind, or its kind and options"),
         ("training.device", {}, "training.device: {} is not one of auto, cpu, cuda, mps"),
         ("training.amp", "fp8", "training.amp: 'fp8' is not one of none, bf16, fp16"),
     ],
@@ -158,8 +158,7 @@ def test_a_misspelt_choice_is_answered_with_the_right_one(path, value, words):
         ("optimizer.momentum", 1),
         ('optimizer.subnets."tower.*".lr', -0.1),
         ("network.dropout", 1),
-        ("network.sharing.hidden", []),
-        ("network.sharing.hidden", [4, 0]),
+        ("network.towers.hidden", [4, 0]),
         ("network.towers.hidden", "wide"),
         ("data.split.valid", 1.0),
         ("data.train", 3),
@@ -195,7 +194,7 @@ def test_tasks_are_needed():
     assert problems({}) == ["the config: tasks is missing"]
     assert "tasks" in problems({"tasks": {}})[0]
     assert "no feature" in problems({"tasks": TASKS, "features": {}})[0]
-    assert "tasks.click: kind is missing" in problems({"tasks": {"click": {}}})[0]
+    assert "tasks.click: {}: give its kind" in problems({"tasks": {"click": {}}})[0]
 
 
 def test_one_read_task_needs_no_list():

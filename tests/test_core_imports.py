@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-HEAVY = {"polars", "pydantic", "typer", "rich", "plotly", "pandas", "torchmetrics", "yaml", "torchjd", "safetensors"}
+HEAVY = {
+    *("polars", "pydantic", "typer", "rich", "plotly", "pandas", "torchmetrics", "yaml", "torchjd", "safetensors"),
+    *("rtdl_num_embeddings", "sklearn", "scipy"),
+}
 
 PROGRAM = """
 import sys
@@ -12,7 +15,9 @@ before = set(sys.modules)
 import trunkline as tl
 
 tasks = [tl.tasks.Binary(name="click"), tl.tasks.Regression(name="dwell", reads=("click",))]
-embedding = tl.Embedding([5], [4], 2)
+from trunkline.interaction import CrossLayers
+
+embedding = tl.Embedding([5], [4], 2, interaction=CrossLayers)
 model = tl.Network(
     embedding,
     tl.sharing.SharedBottom(embedding.out_features, [8]),

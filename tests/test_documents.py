@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from trunkline import cli, config
-from trunkline.config import Config, Section
+from trunkline.config import Config
+from trunkline.config.section import Section
 from trunkline.datasets import feed
 from trunkline.datasets.feed import FEATURES
 from trunkline.training.build import check_config

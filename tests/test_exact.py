@@ -12,6 +12,7 @@ from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
+from trunkline.mlp import Layers
 from trunkline.network import Network
 from trunkline.sharing import SharedBottom
 from trunkline.tasks import Binary, Multiclass, Regression
@@ -40,7 +41,7 @@ def network(
     with torch.random.fork_rng():
         torch.manual_seed(3)
         embedding = Embedding(rows, widths, 2, scale=1.0, sparse_above=0 if sparse else None)
-        sharing = SharedBottom(embedding.out_features, list(hidden), norm=norm, dropout=dropout)
+        sharing = SharedBottom(embedding.out_features, list(hidden), layers=Layers(norm=norm, dropout=dropout))
         towers = Towers(tasks, sharing.out_features, [4])
         fork = Fork(len(tasks), build(), update_every=every)
     return Network(embedding, sharing, fork, towers, at=at).double()

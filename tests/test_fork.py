@@ -26,6 +26,7 @@ from trunkline.balance import (
 from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.fork import Fork
+from trunkline.mlp import Layers
 from trunkline.network import Network
 from trunkline.sharing import SharedBottom
 from trunkline.tasks import Binary, Multiclass, Regression
@@ -594,7 +595,7 @@ KPIS = [Binary(name="click"), Multiclass(name="kind", classes=3), Regression(nam
 def whole_network(build, *, wrap=lambda trunk: trunk) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        embedding, sharing = Embedding([6, 5], [4, 3], 2), SharedBottom(9, [16, 8], norm="layer")
+        embedding, sharing = Embedding([6, 5], [4, 3], 2), SharedBottom(9, [16, 8], layers=Layers(norm="layer"))
         sharing.trunk = wrap(sharing.trunk)
         return Network(embedding, sharing, Fork(3, build()), Towers(KPIS, 8, [6]))
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
+from trunkline.mlp import Layers
 from trunkline.tasks import Binary, Multiclass, Regression, Task, cascade_order, check_tasks, sample_space
 from trunkline.towers import Towers, stop_gradient
 
@@ -152,7 +153,7 @@ def test_a_wrong_number_of_inputs_is_refused(count):
 
 
 def test_owners_hold_every_parameter_once():
-    towers = made(cascade("stop"), norm="batch")
+    towers = made(cascade("stop"), layers=Layers(norm="batch"))
     owned = [p for parameters in towers.owners().values() for p in parameters]
     assert list(towers.owners()) == ["tower.click", "tower.kind", "tower.buy"]
     assert len({id(p) for p in owned}) == len(owned)
@@ -160,7 +161,7 @@ def test_owners_hold_every_parameter_once():
 
 
 def test_dropout_and_norm_reach_the_towers():
-    kinds = {type(module) for module in made(cascade("stop"), dropout=0.2, norm="layer").modules()}
+    kinds = {type(module) for module in made(cascade("stop"), layers=Layers(dropout=0.2, norm="layer")).modules()}
     assert {nn.Dropout, nn.LayerNorm} <= kinds
 
 

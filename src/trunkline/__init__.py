@@ -9,7 +9,7 @@ from trunkline.errors import UserError
 from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
 from trunkline.inputs import Inputs, ListFeature, Ragged
-from trunkline.mlp import MLP
+from trunkline.mlp import MLP, Layers
 from trunkline.network import Network
 from trunkline.rowwise import RowAdagrad, RowAdam
 from trunkline.schedules import Constant, WarmupCosine, set_rates
@@ -18,6 +18,7 @@ from trunkline.towers import Towers, stop_gradient
 
 if TYPE_CHECKING:
     from trunkline.config import Config
+    from trunkline.training.extend import extend
     from trunkline.training.fit import fit
     from trunkline.training.model import Model
 
@@ -30,6 +31,7 @@ __all__ = [
     "Embedding",
     "Fork",
     "Inputs",
+    "Layers",
     "ListFeature",
     "Model",
     "Network",
@@ -42,6 +44,7 @@ __all__ = [
     "UserError",
     "WarmupCosine",
     "balance",
+    "extend",
     "fit",
     "fork_exactly",
     "set_rates",
@@ -53,6 +56,7 @@ __all__ = [
 _LATER = {
     "Config": "trunkline.config",
     "Model": "trunkline.training.model",
+    "extend": "trunkline.training.extend",
     "fit": "trunkline.training.fit",
 }
 """What needs more than torch is imported when it is first asked for."""

@@ -1,6 +1,6 @@
 """Ids in, vectors out: short tables dense, long ones row-sparse."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from trunkline.attention import Attention
 from trunkline.errors import UserError
-from trunkline.inputs import Inputs, ListFeature, Ragged
+from trunkline.inputs import Grid, Inputs, ListFeature, Place, Ragged
+from trunkline.interaction import Fields, Interaction, NoInteraction, Run
 from trunkline.large_pages import hint_large_pages
 from trunkline.lookup import Unique, look_up, look_up_sparse, rows_of, sum_lists, unique
+from trunkline.numbers import Numbers, PlainNumbers
 
 MISSING, UNSEEN = 0, 1
 """The first two rows of every table; both start at the zero vector."""
@@ -37,7 +39,10 @@ class _Table:
 
 @final
 class Embedding(nn.Module):
-    """One vector for each id of each categorical feature, one for each list of ids, beside the numeric inputs.
+    """From ids, lists of ids and numbers to the features x that a trunk reads.
+
+    One vector for each id of each categorical feature and one for each list of ids stand beside the numbers, which may
+    become vectors as well; an interaction may then multiply features with one another.
 
     Features of the same width lie in one table, so that one gather serves them all. Long ones lie in a table of their
     own whose gradient is row-sparse: it holds the batch's rows alone (coalesced), and with an optimiser that touches
@@ -46,8 +51,13 @@ class Embedding(nn.Module):
     Args:
         rows: number of rows of each categorical feature, row `MISSING` and row `UNSEEN` included (at least 2).
         widths: width of each feature's vectors.
-        numbers: M, how many numeric inputs pass through.
+        numbers: M, how many numeric inputs there are.
         lists: the features of which every row has a list of ids.
+        quantiles: of each of the M numbers, as in `Inputs`.
+        numeric: makes what the numbers go through, given their quantiles: `PiecewiseNumbers`,
+            `partial(PeriodicNumbers, scale=1.0)` …
+        interaction: makes what the features go through, given where in x their vectors lie: `CrossLayers`,
+            `partial(CrossLayers, rank=32)`, `Pairwise` …
         scale: standard deviation of the vectors' initial values.
         sparse_above: features with more rows than this are row-sparse; None for none.
 
@@ -55,10 +65,12 @@ class Embedding(nn.Module):
         - ids: `[N, C]` integers, 0 <= id < rows of the feature.
         - numbers: `[N, M]` float.
         - lists: for each list feature values `[K]` and offsets `[N + 1]`.
-        - Output: `[N, out_features]`: table by table its features' vectors and its lists', then the numbers.
+        - Output: `[N, out_features]`: table by table its features' vectors and its lists', then the numbers' vectors,
+          then the numbers that have none; last what the interaction appends.
 
     Raises:
-        UserError: what `Inputs` refuses; a negative `sparse_above`; lists that are not those declared.
+        UserError: what `Inputs` refuses; a negative `sparse_above`; numbers that need quantiles, which are not given;
+            what `numeric` and `interaction` refuse; lists that are not those declared.
     """
 
     def __init__(
@@ -68,11 +80,16 @@ class Embedding(nn.Module):
         numbers: int,
         *,
         lists: Sequence[ListFeature] = (),
+        quantiles: Sequence[Grid | None] = (),
+        numeric: Callable[[Sequence[Grid | None]], Numbers] = PlainNumbers,
+        interaction: Callable[[Fields], Interaction] = NoInteraction,
         scale: float = 0.1,
         sparse_above: int | None = None,
     ) -> None:
         super().__init__()
-        self.inputs = Inputs(rows=tuple(rows), widths=tuple(widths), numbers=numbers, lists=tuple(lists))
+        self.inputs = Inputs(
+            rows=tuple(rows), widths=tuple(widths), numbers=numbers, lists=tuple(lists), quantiles=tuple(quantiles)
+        )
         if sparse_above is not None and sparse_above < 0:
             raise UserError(f"sparse_above {sparse_above}: it must be 0 or more, or None")
         self.layout = _layout(self.inputs, sparse_above)
@@ -93,7 +110,14 @@ class Embedding(nn.Module):
         self.attention = nn.ModuleDict(
             {str(i): Attention(feature.width) for i, feature in enumerate(lists) if feature.pool == "attention"}
         )
-        self.out_features = sum(widths) + sum(feature.width for feature in lists) + numbers
+        self.numeric = numeric(self.inputs.quantiles or (None,) * numbers)
+        if numbers and not self.inputs.quantiles and not isinstance(self.numeric, PlainNumbers):
+            raise UserError(
+                f"{type(self.numeric).__name__} makes vectors of numbers whose quantiles it knows: give `quantiles`, a "
+                "grid or None for each number, as `Encoder.inputs` has them"
+            )
+        self.interaction = interaction(self._fields())
+        self.out_features = self.interaction.out_features
 
     def forward(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = (), found: Found | None = None) -> Tensor:
         """ids `[N, C]`, numbers `[N, M]`, lists -> `[N, out_features]`; `found` as `find` gives it, if it was asked."""
@@ -155,6 +179,42 @@ class Embedding(nn.Module):
         """The tables whose gradients are row-sparse."""
         return [table for table, layout in zip(self.in_order(), self.layout, strict=True) if layout.sparse]
 
+    def owners(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters by subnet: `embedding` (tables and attention), `numbers`, `interaction`; none is empty."""
+        owners = {
+            "embedding": [*self.in_order(), *self.attention.parameters()],
+            "numbers": list(self.numeric.parameters()),
+            "interaction": list(self.interaction.parameters()),
+        }
+        return {name: parameters for name, parameters in owners.items() if parameters}
+
+    def dense(self) -> list[nn.Parameter]:
+        """All parameters but the tables: what `place` reads beside the rows that it is given."""
+        return [*self.attention.parameters(), *self.numeric.parameters(), *self.interaction.parameters()]
+
+    def places(self) -> tuple[Place, ...]:
+        """For each categorical feature, in their order, where its vector lies in the features."""
+        places: dict[int, Place] = {}
+        start = 0
+        for table in self.layout:
+            for column in table.columns:
+                places[column] = Place(column, self.inputs.rows[column], start, table.width)
+                start += table.width
+            start += len(table.lists) * table.width
+        return tuple(places[column] for column in range(len(places)))
+
+    def _fields(self) -> Fields:
+        """What the interaction reads."""
+        runs: list[Run] = []
+        width = 0
+        for table in self.layout:
+            run = Run(width, len(table.columns) + len(table.lists), table.width)
+            runs.append(run)
+            width += run.vectors * run.width
+        if self.numeric.fields:
+            runs.append(Run(width, self.numeric.fields, self.numeric.dim))
+        return Fields(width=width + self.numeric.out_features, runs=tuple(runs))
+
     def _check(self, lists: Sequence[Ragged]) -> None:
         if len(lists) != len(self.inputs.lists):
             raise UserError(f"{len(lists)} lists of ids were given; there are {len(self.inputs.lists)} list features")
@@ -173,11 +233,11 @@ class Embedding(nn.Module):
 
     def _assemble(self, vectors: Sequence[Tensor], numbers: Tensor, lists: Sequence[Ragged]) -> Tensor:
         """From each table's vectors `[L, width]`, in the order of its lookups, to `[N, out_features]`."""
-        n = len(numbers)
+        n = numbers.shape[0]  # with `len` an export would fix it
         parts: list[Tensor] = []
         features: dict[int, Tensor] = {}
         for table, found in zip(self.layout, vectors, strict=True):
-            sizes = [n * len(table.columns), *(len(lists[i].values) for i in table.lists)]
+            sizes = [n * len(table.columns), *(lists[i].values.shape[0] for i in table.lists)]
             own, *pooled = torch.split(found, sizes)
             if table.columns:
                 own = own.view(n, len(table.columns), table.width)
@@ -185,7 +245,8 @@ class Embedding(nn.Module):
                 parts.append(own.flatten(1))
             for i, keys in zip(table.lists, pooled, strict=True):
                 parts.append(self._pool(i, keys, lists[i].offsets, features))
-        return torch.cat([*parts, numbers], dim=1)
+        x: Tensor = self.interaction(torch.cat([*parts, self.numeric(numbers)], dim=1))
+        return x
 
     def _pool(self, i: int, keys: Tensor, offsets: Tensor, features: dict[int, Tensor]) -> Tensor:
         """A list feature's vectors `[N, width]` from those of its ids `[K, width]`."""

@@ -1,6 +1,8 @@
 """What a network reads of each row: ids, lists of ids, and numbers."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple, final, get_args
 
 from torch import Tensor
@@ -8,6 +10,8 @@ from torch import Tensor
 from trunkline.errors import Problems
 
 Pool = Literal["mean", "sum", "attention"]
+Grid = tuple[float, ...]
+"""Quantiles of a number over the training rows, from the least to the greatest in even steps."""
 
 
 @final
@@ -21,6 +25,23 @@ class Ragged(NamedTuple):
 
     values: Tensor
     offsets: Tensor
+
+
+@final
+class Place(NamedTuple):
+    """Where a categorical feature is found in encoded rows, and its vector in the features x.
+
+    Attributes:
+        column: of the ids `[N, C]`.
+        rows: R, its ids are 0 … R-1, missing and unseen included.
+        start: the first column of its vector in x.
+        width: of its vector.
+    """
+
+    column: int
+    rows: int
+    start: int
+    width: int
 
 
 @final
@@ -53,16 +74,21 @@ class Inputs:
         widths: width of each categorical feature's vectors.
         numbers: M, how many numeric inputs there are.
         lists: the list features.
+        quantiles: the grid of each number; None for one that is no standardised value (an indicator, a boolean, part
+            of a date or vector). Empty where they are not known.
+        names: of the categorical features; empty where they have none.
 
     Raises:
         UserError: nothing to read, a feature with fewer than two rows or no width, a list feature whose target is no
-            categorical feature of its width; all of them.
+            categorical feature of its width, grids or names that are not one each, a grid out of order; all of them.
     """
 
     rows: tuple[int, ...] = ()
     widths: tuple[int, ...] = ()
     numbers: int = 0
     lists: tuple[ListFeature, ...] = ()
+    quantiles: tuple[Grid | None, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = Problems()
@@ -75,7 +101,18 @@ class Inputs:
         for i, feature in enumerate(self.lists):
             for problem in _wrong(i, feature, self.widths):
                 problems.add(problem)
+        if self.quantiles and len(self.quantiles) != self.numbers:
+            problems.add(f"quantiles of {len(self.quantiles)} numbers were given; there are {self.numbers} numbers")
+        for i, grid in enumerate(self.quantiles):
+            if grid is not None and not _rises(grid):
+                problems.add(f"quantiles of number {i}: finite values that do not fall, and at least one")
+        if self.names and not len(self.names) == len(set(self.names)) == len(self.rows):
+            problems.add(f"names {list(self.names)}: one for each of {len(self.rows)} categorical features, each once")
         problems.raise_if_any()
+
+
+def _rises(grid: Grid) -> bool:
+    return len(grid) > 0 and all(map(math.isfinite, grid)) and all(low <= high for low, high in pairwise(grid))
 
 
 def _wrong(i: int, feature: ListFeature, widths: tuple[int, ...]) -> list[str]:

@@ -1,6 +1,7 @@
 """A multilayer perceptron, as trunks and towers use it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, final, get_args
 
 from torch import Tensor, nn
@@ -9,6 +10,51 @@ from torch.nn import functional as F
 from trunkline.errors import UserError
 
 Norm = Literal["none", "batch", "layer"]
+Activation = Literal["relu", "leaky_relu", "gelu", "silu", "elu", "tanh"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+}
+"""What a layer can end in."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """What the layers of a perceptron are made of, beside their widths.
+
+    Attributes:
+        dropout: share of units dropped after each layer, in [0, 1).
+        norm: `"none"`, `"batch"` or `"layer"` normalisation before each activation.
+        activation: `"relu"`, `"leaky_relu"`, `"gelu"`, `"silu"`, `"elu"` or `"tanh"`.
+        residual: whether a layer as wide as what it reads adds its input to its output.
+
+    Raises:
+        UserError: a dropout outside [0, 1), an unknown norm or activation.
+    """
+
+    dropout: float = 0.0
+    norm: Norm = "none"
+    activation: Activation = "relu"
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout {self.dropout}: it must be in [0, 1)")
+        if self.norm not in get_args(Norm):
+            raise UserError(f"norm {self.norm!r}: it is one of {', '.join(get_args(Norm))}")
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"activation {self.activation!r}: it is one of {', '.join(ACTIVATIONS)}")
+
+    def end(self) -> list[nn.Module]:
+        """What follows a layer's normalisation: activation and, if there is any, dropout."""
+        activation = ACTIVATIONS[self.activation]()
+        return [activation, nn.Dropout(self.dropout)] if self.dropout else [activation]
 
 
 @final
@@ -22,59 +68,67 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
 
-def check_layers(in_features: int, hidden: Sequence[int], dropout: float, norm: str) -> None:
-    """Refuse what no multilayer perceptron can be made of.
-
-    Args:
-        in_features: as in `MLP`.
-        hidden: as in `MLP`.
-        dropout: as in `MLP`.
-        norm: as in `MLP`.
+def check_widths(in_features: int, hidden: Sequence[int]) -> None:
+    """Refuse widths that no layer can have.
 
     Raises:
-        UserError: a width below 1, a dropout outside [0, 1) or an unknown norm.
+        UserError: a width below 1.
     """
     if in_features < 1 or any(width < 1 for width in hidden):
         raise UserError(f"widths {[in_features, *hidden]}: each must be at least 1")
-    if not 0 <= dropout < 1:
-        raise UserError(f"dropout {dropout}: it must be in [0, 1)")
-    if norm not in get_args(Norm):
-        raise UserError(f"norm {norm!r}: it is one of {', '.join(get_args(Norm))}")
 
 
+@final
+class Residual(nn.Module):
+    """A layer that adds its input to its output.
+
+    Args:
+        layer: from and to the same width.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, width]`, or `[N, width]` to `[N, E, width]`."""
+        out: Tensor = self.layer(x)
+        return out + (x if x.dim() == out.dim() else x.unsqueeze(1))
+
+
+@final
 class MLP(nn.Module):
-    """Linear -> normalisation -> ReLU -> dropout, once for each hidden width.
+    """Linear -> normalisation -> activation -> dropout, once for each hidden width.
 
     Args:
         in_features: width of the input.
         hidden: widths of the layers; empty for the identity.
-        dropout: share of units dropped after each layer, in [0, 1).
-        norm: `"none"`, `"batch"` or `"layer"` normalisation before each ReLU.
+        layers: what they are made of; plain ReLU layers by default.
 
     Shape:
         - Input: `[N, in_features]`.
         - Output: `[N, out_features]`, the last hidden width.
 
     Raises:
-        UserError: a width below 1, a dropout outside [0, 1) or an unknown norm.
+        UserError: a width below 1.
     """
 
-    def __init__(self, in_features: int, hidden: Sequence[int], *, dropout: float = 0.0, norm: Norm = "none") -> None:
+    def __init__(self, in_features: int, hidden: Sequence[int], layers: Layers | None = None) -> None:
         super().__init__()
-        check_layers(in_features, hidden, dropout, norm)
-        layers: list[nn.Module] = []
+        check_widths(in_features, hidden)
+        made = layers or Layers()
+        blocks: list[nn.Module] = []
         width = in_features
         for following in hidden:
-            layers.append(nn.Linear(width, following))
-            if norm == "batch":
-                layers.append(BatchNorm(following))
-            elif norm == "layer":
-                layers.append(nn.LayerNorm(following))
-            layers.append(nn.ReLU())
-            if dropout:
-                layers.append(nn.Dropout(dropout))
+            block: list[nn.Module] = [nn.Linear(width, following)]
+            if made.norm == "batch":
+                block.append(BatchNorm(following))
+            elif made.norm == "layer":
+                block.append(nn.LayerNorm(following))
+            block += made.end()
+            blocks += [Residual(nn.Sequential(*block))] if made.residual and width == following else block
             width = following
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*blocks)
         self.out_features = width
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Literal, final, get_args
 import torch
 from torch import Tensor, nn
 
+from trunkline.apart import Apart
 from trunkline.balance.base import JacobianBalancer
 from trunkline.embedding import Embedding, Found
 from trunkline.errors import Problems
@@ -13,6 +14,7 @@ from trunkline.exact import fork_exactly
 from trunkline.fork import Fork
 from trunkline.inputs import Ragged
 from trunkline.sharing import Sharing
+from trunkline.sharing.base import Gates
 from trunkline.tasks import Task, sample_space, task_losses
 from trunkline.towers import Towers
 
@@ -24,7 +26,7 @@ class Network(nn.Module):
     """One network for several tasks.
 
     Args:
-        embedding: from ids and numbers to features.
+        embedding: from ids and numbers to features; `Apart` where the sharing wants them apart.
         sharing: from features to what each tower reads.
         fork: splits the shared representation, balancing the tasks' gradients on the way back.
         towers: from what it reads to each task's raw outputs.
@@ -39,13 +41,18 @@ class Network(nn.Module):
         UserError: parts whose widths or numbers of tasks do not fit together.
     """
 
-    def __init__(self, embedding: Embedding, sharing: Sharing, fork: Fork, towers: Towers, *, at: At = "fork") -> None:
+    def __init__(
+        self, embedding: Embedding | Apart, sharing: Sharing, fork: Fork, towers: Towers, *, at: At = "fork"
+    ) -> None:
         super().__init__()
         problems = Problems()
         if fork.tasks != len(towers.tasks):
             problems.add(f"the fork has {fork.tasks} branches for {len(towers.tasks)} towers")
         if embedding.out_features != sharing.in_features:
             problems.add(f"the embedding is {embedding.out_features} wide, the sharing reads {sharing.in_features}")
+        if isinstance(embedding, Apart) != sharing.separate:
+            kind = type(sharing).__name__
+            problems.add(f"{kind} wants an embedding for each task" if sharing.separate else f"{kind} wants one embedding")
         if sharing.out_features != towers.in_features:
             problems.add(f"the sharing is {sharing.out_features} wide, the towers read {towers.in_features}")
         names = tuple(task.name for task in towers.tasks)
@@ -54,6 +61,8 @@ class Network(nn.Module):
         balancer = fork.balancer
         if at not in get_args(At):
             problems.add(f"at {at!r}: it is one of {', '.join(get_args(At))}")
+        if sharing.separate and balancer is not None:
+            problems.add(f"{type(sharing).__name__} shares nothing: there are no gradients to balance")
         if at == "parameters" and balancer is None:
             problems.add("at: parameters needs a method that balances gradients")
         if at == "fork" and isinstance(balancer, JacobianBalancer) and not balancer.at_fork:
@@ -61,7 +70,8 @@ class Network(nn.Module):
                 f"{type(balancer).__name__} keeps state for each shared parameter, which a batch's rows at the fork "
                 "cannot carry; use it at: parameters"
             )
-        if at == "parameters" and not (sharing.owners().get("shared") or embedding.layout):
+        nothing = isinstance(embedding, Embedding) and not (sharing.before_cut() or list(embedding.parameters()))
+        if at == "parameters" and nothing:
             problems.add("at: parameters has nothing to balance: the tasks share no parameter")
         problems.raise_if_any()
         self.at = at
@@ -80,13 +90,15 @@ class Network(nn.Module):
     ) -> dict[str, Tensor]:
         """ids `[N, C]`, numbers `[N, M]`, lists of ids -> `{task: [N, outputs]}`; `found` is what `find` gave."""
         if self.at == "fork" or not torch.is_grad_enabled():
-            branches = self.sharing(self.embedding(ids, numbers, lists, found), self.fork.split)
+            branches = self.sharing(self.embedding(ids, numbers, lists, found), self.fork.split, ids)
         else:
-            leaves, found = self.embedding.gather(ids, lists, found)
-            shared = [*self.sharing.owners().get("shared", ()), *self.embedding.attention.parameters()]
+            embedding = self.embedding
+            assert isinstance(embedding, Embedding)
+            leaves, found = embedding.gather(ids, lists, found)
+            shared = [*self.sharing.before_cut(), *embedding.dense()]
 
             def trunk(*leaves: Tensor) -> tuple[Tensor, ...]:
-                return self.sharing.cut(self.embedding.place(leaves, found, numbers, lists))
+                return self.sharing.cut(embedding.place(leaves, found, numbers, lists), ids)
 
             rows = [unique.rows for unique in found if unique is not None]
             branches = self.sharing.own(fork_exactly(self.fork, trunk, leaves, shared, rows=rows))
@@ -95,7 +107,19 @@ class Network(nn.Module):
 
     def find(self, ids: Tensor, lists: Sequence[Ragged] = ()) -> Found:
         """What `forward` has to find out about a batch's ids, beforehand; it may run on another thread."""
+        if isinstance(self.embedding, Apart):
+            return self.embedding.find(ids, lists)
         return self.embedding.find(ids, lists, every=self.at == "parameters")
+
+    @torch.no_grad()
+    def gates(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = ()) -> Gates:
+        """How each gate mixes its experts for each row `{gate: {expert: [N]}}`, as in evaluation; the mode is kept."""
+        training = self.training
+        self.eval()
+        try:
+            return self.sharing.gates(self.embedding(ids, numbers, lists), ids)
+        finally:
+            self.train(training)
 
     def losses(
         self,
@@ -104,13 +128,13 @@ class Network(nn.Module):
         weights: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Losses `[T]` and active `[T]`: see `task_losses`; rows outside a task's `where` do not count."""
-        if any(task.where for task in self.tasks):
+        if any(task.where or task.space for task in self.tasks):
             labels = sample_space(self.tasks, labels)
         return task_losses(self.tasks, raws, labels, weights)
 
     def owners(self) -> dict[str, list[nn.Parameter]]:
-        """All parameters by subnet: `embedding`, `shared`, `gate.<task>`, `tower.<task>`, `balance`."""
-        owners = {"embedding": list(self.embedding.parameters())}
+        """All parameters by subnet: `embedding`, `shared`, `gate.<task>`, `tower.<task>`, `balance` and the like."""
+        owners = self.embedding.owners()
         owners |= {name: list(parameters) for name, parameters in self.sharing.owners().items()}
         owners |= self.towers.owners()
         owners["balance"] = list(self.fork.parameters())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import MLP, Norm
+from trunkline.mlp import MLP, Layers
 from trunkline.tasks import Task, cascade_order, check_tasks
 
 
@@ -37,8 +37,7 @@ class Towers(nn.Module):
         tasks: T tasks.
         in_features: width of what each tower reads from the trunk.
         hidden: widths of each tower's hidden layers; empty for a linear tower.
-        dropout: as in `MLP`.
-        norm: as in `MLP`.
+        layers: what they are made of.
 
     Shape:
         - Input: T tensors `[N, in_features]`, in the tasks' order.
@@ -53,9 +52,7 @@ class Towers(nn.Module):
         tasks: Sequence[Task],
         in_features: int,
         hidden: Sequence[int],
-        *,
-        dropout: float = 0.0,
-        norm: Norm = "none",
+        layers: Layers | None = None,
     ) -> None:
         super().__init__()
         check_tasks(tasks)
@@ -66,7 +63,7 @@ class Towers(nn.Module):
         self.subnets = nn.ModuleList()
         for task in tasks:
             read = sum(by_name[name].signal_width for name in task.reads)
-            body = MLP(in_features + read, hidden, dropout=dropout, norm=norm)
+            body = MLP(in_features + read, hidden, layers)
             self.subnets.append(nn.Sequential(body, nn.Linear(body.out_features, task.outputs)))
 
     def forward(self, branches: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -1,16 +1,46 @@
 """What every task kind must satisfy. A new kind joins with one line in `KINDS`."""
 
+import json
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, distributions
 from torch.distributions import Bernoulli, Categorical, Distribution, Normal
 
-from trunkline.tasks import TASK_KINDS, Binary, Multiclass, Regression, Task, mean_loss, task_losses
+from trunkline.tasks import (
+    TASK_KINDS,
+    Binary,
+    Huber,
+    Laplace,
+    Lognormal,
+    MixtureDensity,
+    Multiclass,
+    NegativeBinomial,
+    Ordinal,
+    Poisson,
+    Quantile,
+    Regression,
+    Task,
+    ZeroInflatedLognormal,
+    mean_loss,
+    task_losses,
+)
+from trunkline.tasks.facts import LabelFacts
+
+
+@dataclass(frozen=True)
+class Given:
+    """A distribution that torch does not have."""
+
+    log_prob: Callable[[Tensor], Tensor]
+    mean: Tensor
+
 
 Labels = Callable[[int, Generator], Tensor]
-Likelihood = Callable[[Tensor], Distribution]
+Likelihood = Callable[[Tensor], Distribution | Given]
 
 
 def coin(n: int, generator: Generator) -> Tensor:
@@ -25,6 +55,59 @@ def gaussian(center: float, scale: float) -> Labels:
     return lambda n, generator: center + scale * torch.randn(n, generator=generator, dtype=torch.float64)
 
 
+def above_0(center: float, scale: float) -> Labels:
+    return lambda n, generator: gaussian(center, scale)(n, generator).exp()
+
+
+def often_0(n: int, generator: Generator) -> Tensor:
+    return above_0(2.0, 1.5)(n, generator) * coin(n, generator)
+
+
+def counts(n: int, generator: Generator) -> Tensor:
+    return gaussian(1.0, 1.0)(n, generator).exp().floor()
+
+
+def width(raw: Tensor) -> Tensor:
+    """σ as it is defined: from 0.01 up."""
+    return 0.01 + 0.5 * (raw + (raw.square() + 4).sqrt())
+
+
+def spend(raw: Tensor) -> Given:
+    amount = distributions.LogNormal(2.0 + 1.5 * raw[:, 1], 1.5 * width(raw[:, 2]))
+    p = torch.sigmoid(raw[:, 0])
+
+    def log_prob(y: Tensor) -> Tensor:
+        return torch.where(y > 0, p.log() + amount.log_prob(y.clamp(min=1e-9)), (1 - p).log())
+
+    return Given(log_prob, p * amount.mean)
+
+
+def rating(raw: Tensor) -> Given:
+    """P(stars >= k) = sigmoid(logit k), for stars 1, 2, 4, 8: the middle logit moves all three."""
+    start = torch.tensor([1 / 4, 1 / 2, 3 / 4], dtype=raw.dtype).logit()
+    gap = 0.5 * (raw[:, 1:] + (raw[:, 1:].square() + 4).sqrt()) * (start[1] - start[0])
+    middle = raw[:, 0] + start[1]
+    above = torch.stack([middle + gap[:, 1], middle, middle - gap[:, 0]], dim=1).sigmoid()
+    above = torch.nn.functional.pad(above, (1, 0), value=1.0)
+    p = above - torch.nn.functional.pad(above[:, 1:], (0, 1))
+    return Given(Categorical(p).log_prob, p @ torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=raw.dtype))
+
+
+def two_bumps(raw: Tensor) -> Distribution:
+    spread = Normal(0.0, 1.0).icdf(torch.tensor([0.25, 0.75], dtype=raw.dtype))
+    own = (1 - spread.square().mean()).sqrt()
+    parts = Normal(40.0 + 12.5 * (raw[:, 2:4] + spread), 12.5 * (0.01 + own * (width(raw[:, 4:]) - 0.01)))
+    return distributions.MixtureSameFamily(Categorical(logits=raw[:, :2]), parts)
+
+
+def overdispersed(raw: Tensor) -> Distribution:
+    log_mean, log_alpha = math.log(7.0) + raw[:, 0], math.log(1.5) + raw[:, 1]
+    return distributions.NegativeBinomial((-log_alpha).exp(), logits=log_alpha + log_mean)
+
+
+DWELL = {"center": 40.0, "scale": 12.5}
+LOG = {"log_center": 2.0, "log_scale": 1.5}
+
 KINDS = [  # an instance, its labels, and torch's own distribution of the label given the raw outputs
     (Binary(name="click"), coin, lambda raw: Bernoulli(logits=raw[:, 0])),
     (Multiclass(name="two", classes=2), classes(2), lambda raw: Categorical(logits=raw)),
@@ -35,10 +118,39 @@ KINDS = [  # an instance, its labels, and torch's own distribution of the label 
         gaussian(40.0, 12.5),
         lambda raw: Normal(raw[:, 0] * 12.5 + 40.0, 12.5),
     ),
+    (
+        Laplace(name="laplace", **DWELL),
+        gaussian(40.0, 12.5),
+        lambda raw: distributions.Laplace(raw[:, 0] * 12.5 + 40.0, 12.5),
+    ),
+    (Huber(name="huber", **DWELL), gaussian(40.0, 30.0), None),
+    (Huber(name="bend_far", delta=99.0, **DWELL), gaussian(40.0, 9.0), lambda r: Normal(r[:, 0] * 12.5 + 40.0, 12.5)),
+    (Quantile(name="quantile", **DWELL), gaussian(40.0, 12.5), None),
+    (
+        Quantile(name="median", levels=(0.5,), **DWELL),
+        gaussian(40.0, 12.5),
+        lambda raw: distributions.Laplace(raw[:, 0] * 12.5 + 40.0, 2 * 12.5),
+    ),
+    (Quantile(name="far", levels=(0.6, 0.7, 0.95, 0.99)), gaussian(0.0, 1.0), None),
+    (MixtureDensity(name="mixture", components=2, **DWELL), gaussian(40.0, 12.5), two_bumps),
+    (MixtureDensity(name="one_bump", components=1), gaussian(0.0, 1.0), lambda r: Normal(r[:, 1], width(r[:, 2]))),
+    (
+        Lognormal(name="lognormal", **LOG),
+        above_0(2.0, 1.5),
+        lambda raw: distributions.LogNormal(2.0 + 1.5 * raw[:, 0], 1.5 * width(raw[:, 1])),
+    ),
+    (ZeroInflatedLognormal(name="spend", **LOG), often_0, spend),
+    (Poisson(name="poisson", mean=3.5), counts, lambda raw: distributions.Poisson(3.5 * raw[:, 0].exp())),
+    (NegativeBinomial(name="overdispersed", mean=7.0, dispersion=1.5), counts, overdispersed),
+    (Ordinal(name="stars", values=(1, 2, 4, 8)), classes(4), rating),
+    (Ordinal(name="yes", levels=("no", "yes"), values=("no", "yes")), classes(2), lambda r: Bernoulli(logits=r[:, 0])),
+    (Ordinal(name="grade", values=tuple("abcdefghijklmnopq")), classes(17), None),
 ]
 
 each_kind = pytest.mark.parametrize(("task", "labels"), [kind[:2] for kind in KINDS], ids=lambda v: _name(v))
-each_likelihood = pytest.mark.parametrize(("task", "labels", "likelihood"), KINDS, ids=lambda v: _name(v))
+each_likelihood = pytest.mark.parametrize(
+    ("task", "labels", "likelihood"), [kind for kind in KINDS if kind[2] is not None], ids=lambda v: _name(v)
+)
 
 
 def _name(value: object) -> str:
@@ -87,6 +199,23 @@ def test_gradients_equal_finite_differences(task, labels):
     raw.requires_grad_()
     assert torch.autograd.gradcheck(lambda r: task.loss(r, label), raw)
     assert torch.autograd.gradcheck(task.signal, raw)
+    assert torch.autograd.gradcheck(task.estimate, raw)
+
+
+@each_kind
+def test_the_loss_is_never_below_0(task, labels):
+    raw, label = rows(task, labels, 2000)
+    assert task.loss(4 * raw, label).min() >= 0
+    assert task.loss((4 * raw).float(), label).min() >= 0
+
+
+@each_kind
+def test_the_start_has_a_gradient(task, labels):
+    """Where the last layer starts at 0."""
+    _, label = rows(task, labels, 50)
+    _, _, gradient = loss_and_gradient(task, torch.zeros(50, task.outputs), label)
+    moved = (gradient != 0).any(0)
+    assert moved.all() or (task.name == "one_bump" and moved.tolist() == [False, True, True])
 
 
 @each_likelihood
@@ -124,6 +253,83 @@ def test_extreme_raw_outputs_stay_finite(task, labels, size):
     assert gradient.isfinite().all()
     assert gradient.abs().sum() > 0
     assert task.signal(raw).isfinite().all()
+
+
+@each_kind
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_everything_is_finite_whatever_the_raw_outputs_and_the_labels(task, labels, dtype):
+    generator = torch.Generator().manual_seed(0)
+    _, label = rows(task, labels, 20)
+    if not task.leveled:
+        wild = torch.tensor([0.0, 1e-12, 1.0, 2.0, 1e6, 1e12, -1e-12, -1e12], dtype=torch.float64)
+        label = torch.cat([label, wild[task.allowed(wild)]])
+    size = torch.tensor([-1e4, -100.0, -20.0, -1.0, 0.0, 1.0, 20.0, 100.0, 1e4])
+    label = label[torch.randint(len(label), (4000,), generator=generator)]
+    raw = size[torch.randint(len(size), (4000, task.outputs), generator=generator)].to(dtype)
+    loss, _, gradient = loss_and_gradient(task, raw, label)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+    assert task.loss(raw.float(), label).min() >= 0
+    for name, value in (
+        {"estimate": task.estimate(raw), "signal": task.signal(raw)}
+        | task.details(raw)
+        | dict(enumerate(task.interval(raw) or ()))
+    ).items():
+        assert value.isfinite().all(), name
+        assert value.dtype == dtype
+
+
+@each_kind
+@pytest.mark.parametrize("n", [0, 1, 33])
+def test_interval_and_details_are_columns(task, labels, n):
+    raw, _ = rows(task, labels, n)
+    details = task.details(raw)
+    assert all(value.shape == (n,) for value in details.values())
+    interval = task.interval(raw)
+    if interval is not None:
+        low, high = interval
+        assert low.shape == high.shape == (n,)
+        assert (low <= high).all()
+        assert torch.equal(details.get("low", low), low)
+        assert torch.equal(details.get("high", high), high)
+
+
+@each_kind
+def test_what_is_allowed(task, labels):
+    _, label = rows(task, labels, 40)
+    assert task.allowed(label).dtype == torch.bool
+    assert task.allowed(label).tolist() == [True] * 40
+    assert task.rule
+
+
+@each_kind
+def test_what_training_rows_taught_survives_json(task, labels):
+    own = {f.name: getattr(task, f.name) for f in fields(task) if not f.metadata.get("learned")}
+    again = type(task)(**own).with_learned(json.loads(json.dumps(task.learned())))
+    assert again == task
+    assert again.outputs == task.outputs
+
+
+@each_kind
+def test_learning_keeps_what_the_user_said(task, labels):
+    levels = ("no", "yes") if task.name == "yes" else (1, 2, 3)
+    taught = task.learn(LabelFacts(rows=9, mean=6.0, std=3.0, log_mean=1.5, log_std=0.5, levels=levels))
+    kept = {f.name for f in fields(task) if not f.metadata.get("learned")}
+    assert all(getattr(taught, name) == getattr(task, name) for name in kept)
+    raw = torch.zeros(4, taught.outputs)
+    assert taught.estimate(raw).isfinite().all()
+
+
+@each_kind
+def test_export_follows_every_path(task, labels):
+    class All(torch.nn.Module):
+        def forward(self, raw: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return task.loss(raw, label), task.estimate(raw), task.signal(raw)
+
+    n = torch.export.Dim("n")
+    program = torch.export.export(All(), rows(task, labels, 7), dynamic_shapes=({0: n}, {0: n}))
+    given = rows(task, labels, 11, seed=1)
+    torch.testing.assert_close(program.module()(*given), All()(*given))
 
 
 @each_kind
@@ -254,7 +460,7 @@ def test_task_losses_keep_the_tasks_apart_and_in_order():
     targets = {name: label for name, (_, label) in given.items()} | {"many": torch.full((9,), torch.nan)}
     weight = torch.linspace(0.0, 1.0, 9, dtype=torch.float64)
     losses, active = task_losses(tasks, raws, targets, {"click": weight})
-    assert active.tolist() == [True, True, False, True, True]
+    assert active.tolist() == [task.name != "many" for task in tasks]
     expected = [
         mean_loss(task, raws[task.name], targets[task.name], weight if task.name == "click" else None)[0]
         for task in tasks

@@ -3,6 +3,7 @@ import json
 import mmap
 import sys
 import time
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -436,12 +437,14 @@ def test_training_rows_may_come_in_chunks(data, seed, n):
     for chunk in chunks(data.draw, table):
         fitter.see(chunk)
     streamed = fitter.done()
-    assert streamed.inputs == whole.inputs
+    apart = [replace(encoder.inputs, quantiles=()) for encoder in (streamed, whole)]
+    assert apart[0] == apart[1]
     for ours, theirs in zip(streamed.columns, whole.columns, strict=True):
         if ours.kind in ("numeric", "vector"):
             assert ours.indicator == theirs.indicator
             np.testing.assert_allclose(ours.mean, theirs.mean, rtol=1e-12)
             np.testing.assert_allclose(ours.std, theirs.std, rtol=1e-9)
+            assert ours.kind == "vector" or ours.quantiles == theirs.quantiles
         else:
             assert ours == theirs
 

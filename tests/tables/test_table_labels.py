@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_regression_units_come_from_observed_training_rows():
     (task,) = fit([Regression(name="y")], y=values).tasks
     assert task.center == pytest.approx(4.0)
     assert task.scale == pytest.approx(np.std([1.0, 4.0, 7.0]))
-    (plain,) = Labels.fit([Regression(name="y")], pl.DataFrame({"y": values}), standardize={"y": False}).tasks
+    (plain,) = Labels.fit([Regression(name="y", standardize=False)], pl.DataFrame({"y": values})).tasks
     assert (plain.center, plain.scale) == (0, 1)
 
 
@@ -246,12 +247,12 @@ def test_json_round_trip():
 def test_training_rows_may_come_in_chunks(data):
     table = pl.DataFrame({**ROWS, "price": [0.1, 7.0, None, NAN, 1e9, 3.0]})
     table = table.sample(30, with_replacement=True, seed=data.draw(st.integers(0, 9)))
-    tasks = [*CHAIN, Regression(name="price")]
+    tasks = [*(replace(t, standardize=False) if t.name == "dwell" else t for t in CHAIN), Regression(name="price")]
     cuts = sorted(data.draw(st.lists(st.integers(0, 30), max_size=5)))
-    fitter = LabelsFitter(tasks, standardize={"dwell": False})
+    fitter = LabelsFitter(tasks)
     for start, end in itertools.pairwise([0, *cuts, 30]):
         fitter.see(table[start:end])
-    streamed, whole = fitter.done(), Labels.fit(tasks, table, standardize={"dwell": False})
+    streamed, whole = fitter.done(), Labels.fit(tasks, table)
     assert streamed.classes == whole.classes
     assert streamed.tasks[:-1] == whole.tasks[:-1]
     assert streamed.tasks[-1].center == pytest.approx(whole.tasks[-1].center, rel=1e-12)

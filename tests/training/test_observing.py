@@ -128,7 +128,7 @@ def gramian_by_autograd(loop, batch):
     network, objective = copy.deepcopy(loop.network).double(), copy.deepcopy(loop.objective).double()
     network.fork = Fork(4)
     with torch.no_grad():
-        (cut,) = network.sharing.cut(network.embedding(batch.ids, batch.numbers.double()))
+        (cut,) = network.sharing.cut(network.embedding(batch.ids, batch.numbers.double()), batch.ids)
     leaves = [cut.clone().requires_grad_() for _ in TASKS]
     raws = network.towers(network.sharing.own([(leaf,) for leaf in leaves]))
     labels = {name: label.double() for name, label in batch.labels.items()}

@@ -1,8 +1,7 @@
 """The table of methods: names at the edge, classes inside."""
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_type_hints
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trunkline.balance.aligned import AlignedMTL
 from trunkline.balance.base import GramianBalancer, JacobianBalancer, ObjectiveBalancer
@@ -34,7 +33,8 @@ from trunkline.balance.sum import Sum
 from trunkline.balance.uncertainty import Uncertainty
 from trunkline.balance.upgrad import UPGrad
 from trunkline.balance.uw_so import UWSO
-from trunkline.errors import UserError, did_you_mean
+from trunkline.choices import find, make, options
+from trunkline.errors import UserError
 
 OBJECTIVES: dict[str, type[ObjectiveBalancer]] = {
     "sum": Sum,
@@ -84,22 +84,12 @@ def find_method(name: str, table: Mapping[str, Method]) -> Method:
     Raises:
         UserError: an unknown name, with the table of methods, a line each.
     """
-    if name not in table:
-        lines = [f"  {known}: {summary(method)}" for known, method in table.items()]
-        raise UserError("\n".join([f"method {name!r} is unknown{did_you_mean(name, table)} (one of these)", *lines]))
-    return table[name]
+    return find("method", name, table)
 
 
-def summary(method: Method) -> str:
-    """The first line of a method's documentation."""
-    return (inspect.getdoc(method) or "").splitlines()[0]
-
-
-def options(method: Method) -> dict[str, tuple[Any, Any]]:
-    """A method's own options: name -> (type, default), default `inspect.Parameter.empty` if it must be given."""
-    hints = get_type_hints(method.__init__)
-    parameters = list(inspect.signature(method.__init__).parameters.values())[1:]
-    return {p.name: (hints[p.name], p.default) for p in parameters if p.name not in CONTEXT}
+def method_options(method: Method) -> dict[str, tuple[Any, Any]]:
+    """A method's own options; see `choices.options`."""
+    return options(method, CONTEXT)
 
 
 def make_method(
@@ -117,14 +107,11 @@ def make_method(
     Raises:
         UserError: values out of range, or not one for each task.
     """
-    context = {"tasks": len(tasks), "parameters": parameters, "exponents": exponents}
-    wanted = inspect.signature(method.__init__).parameters
-    arguments = {name: value for name, value in context.items() if name in wanted}
+    arguments = {}
     for name, value in values.items():
         if isinstance(value, Mapping) and name != "arguments":
             if set(value) != set(tasks):
                 raise UserError(f"{name} names {', '.join(value) or 'nothing'}; it needs each task: {', '.join(tasks)}")
             value = [value[task] for task in tasks]
         arguments[name] = value
-    make: Callable[..., Any] = method
-    return make(**arguments)
+    return make(method, arguments, {"tasks": len(tasks), "parameters": parameters, "exponents": exponents})

@@ -7,6 +7,7 @@ import typer
 from trunkline.cli.data import data
 from trunkline.cli.demo import demo
 from trunkline.cli.evaluate import evaluate
+from trunkline.cli.extend import extend
 from trunkline.cli.init import init
 from trunkline.cli.predict import predict
 from trunkline.cli.train import train
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, train, evaluate, predict, demo, data):
+for command in (init, train, extend, evaluate, predict, demo, data):
     app.command()(command)
 
 

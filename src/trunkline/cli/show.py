@@ -73,14 +73,16 @@ class TrainingDisplay:
 
 
 def epoch_text(line: Line) -> str:
-    """`epoch 3: click auc 0.7512 …  score 0.7011 *`, the star for the best so far."""
+    """`epoch 3: click auc 0.7512 …  score 0.7011 *`, the star for the best so far; and which experts no gate uses."""
     text = f"epoch {line['epoch'] + 1}:"
     if line["valid"] is not None:
         for name, scores in line["valid"].items():
             metric = next(iter(scores))
             text += f"  {name} {metric} {number(scores[metric])}"
         text += f"  score {number(line['score'])}"
-    return text + (" *" if line["best"] else "")
+    text += " *" if line["best"] else ""
+    unused = line.get("unused_experts")
+    return f"{text}\n  used by no gate: {', '.join(unused)}" if unused else text
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:

@@ -38,15 +38,20 @@ def train(
                 on_line=display.line,
             )
     except KeyboardInterrupt:
-        if display.started:
-            print(
-                f"interrupted; the checkpoint is {folder / 'checkpoint'}\n"
-                f"go on with: trunkline train {config} --out {folder} --resume",
-                file=sys.stderr,
-            )
-        raise typer.Exit(130) from None
+        raise interrupted(display.started, folder, config) from None
     print_scores(model.metrics)
     print(f"run: {folder}")
+
+
+def interrupted(started: bool, folder: Path, config: Path) -> typer.Exit:
+    """Say how to go on after Ctrl-C, if the training had begun; the exit to raise."""
+    if started:
+        print(
+            f"interrupted; the checkpoint is {folder / 'checkpoint'}\n"
+            f"go on with: trunkline train {config} --out {folder} --resume",
+            file=sys.stderr,
+        )
+    return typer.Exit(130)
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:

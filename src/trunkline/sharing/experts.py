@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.errors import UserError
-from trunkline.mlp import BatchNorm, Norm, check_layers
+from trunkline.mlp import ACTIVATIONS, BatchNorm, Layers, Residual, check_widths
 
 
 @final
@@ -38,7 +38,7 @@ class StackedLinear(nn.Module):
         if x.dim() == 2:
             # One wide product: E narrow ones would each write a gradient of the input's size.
             wide = F.linear(x, self.weight.flatten(0, 1), self.bias.flatten())
-            return wide.view(len(x), *self.bias.shape)
+            return wide.view(-1, *self.bias.shape)
         return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1)
 
 
@@ -58,7 +58,7 @@ class _LayerNorm(nn.GroupNorm):
 
 @final
 class Experts(nn.Module):
-    """E perceptrons as `MLP` makes them, of one shape: linear -> normalisation -> ReLU -> dropout for each width.
+    """E perceptrons of one shape, as `MLP` makes them.
 
     Each layer is one matrix product for all experts; on a CPU, where an expert's output of a layer is `ALONE` numbers
     or more, one expert after another runs through all its layers instead, its activations staying in the cache.
@@ -68,8 +68,7 @@ class Experts(nn.Module):
         in_features: width of the features, which all experts read.
         hidden: widths of each expert's layers.
         count: E, how many experts there are.
-        dropout: as in `MLP`.
-        norm: as in `MLP`, within each expert.
+        layers: what their layers are made of; normalisation is within each expert.
 
     Shape:
         - Input: `[N, in_features]`.
@@ -79,37 +78,39 @@ class Experts(nn.Module):
         UserError: no expert or no layer, and what `MLP` refuses.
     """
 
-    def __init__(
-        self, in_features: int, hidden: Sequence[int], count: int, *, dropout: float = 0.0, norm: Norm = "none"
-    ) -> None:
+    def __init__(self, in_features: int, hidden: Sequence[int], count: int, *, layers: Layers | None = None) -> None:
         super().__init__()
         if count < 1:
             raise UserError(f"experts {count}: there must be at least 1")
         if not hidden:
             raise UserError("hidden []: an expert needs at least one layer")
-        check_layers(in_features, hidden, dropout, norm)
-        layers: list[nn.Module] = []
+        check_widths(in_features, hidden)
+        made = layers or Layers()
+        blocks: list[nn.Module] = []
         width = in_features
         for following in hidden:
-            layers.append(StackedLinear(width, following, count))
-            if norm != "none":
+            block: list[nn.Module] = [StackedLinear(width, following, count)]
+            if made.norm != "none":
                 # Each column of [N, E * width] belongs to one expert.
                 wide = count * following
-                layers += [nn.Flatten(), BatchNorm(wide) if norm == "batch" else _LayerNorm(count, wide)]
-                layers.append(nn.Unflatten(1, (count, following)))
-            layers.append(nn.ReLU())
-            if dropout:
-                layers.append(nn.Dropout(dropout))
+                block += [nn.Flatten(), BatchNorm(wide) if made.norm == "batch" else _LayerNorm(count, wide)]
+                block.append(nn.Unflatten(1, (count, following)))
+            block += made.end()
+            blocks += [Residual(nn.Sequential(*block))] if made.residual and width == following else block
             width = following
-        self.layers = nn.Sequential(*layers)
-        self.dropout = dropout
-        self.norm = norm
+        self.layers = nn.Sequential(*blocks)
+        self.activation = nn.ReLU(inplace=True) if made.activation == "relu" else ACTIVATIONS[made.activation]()
+        self.dropout = made.dropout
+        self.separable = made.norm == "none" and not made.residual
+        self.count = count
         self.widest = max(hidden)
         self.out_features = width
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, in_features]` -> `[N, E, out_features]`."""
-        if self.norm == "none" and x.device.type == "cpu" and len(x) * self.widest >= ALONE:
+        rows = x.shape[0]
+        # A symbol, where the module is exported for batches of any size, is not held against a number.
+        if self.separable and x.device.type == "cpu" and isinstance(rows, int) and rows * self.widest >= ALONE:
             return self._one_by_one(x)
         out: Tensor = self.layers(x)
         # Rows side by side: what mixes the experts row by row reads them once, and a fork flattens them for nothing.
@@ -123,6 +124,6 @@ class Experts(nn.Module):
         for expert in layers:
             out = x
             for weight, bias in expert:
-                out = F.dropout(F.linear(out, weight, bias).relu_(), self.dropout, self.training)
+                out = F.dropout(self.activation(F.linear(out, weight, bias)), self.dropout, self.training)
             outputs.append(out)
         return torch.stack(outputs, dim=1)

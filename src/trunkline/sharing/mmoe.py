@@ -7,13 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trunkline.errors import UserError
-from trunkline.mlp import Norm
-from trunkline.sharing.base import Sharing
+from trunkline.mlp import Layers
+from trunkline.sharing.base import Gates, Sharing, check_branches, check_names, same
 from trunkline.sharing.experts import Experts
-
-EXPERTS, HIDDEN = 8, (256, 128)
-"""How many experts there are, and the widths of each one's layers, unless told otherwise."""
+from trunkline.sharing.gating import SHARED, SoftmaxGate, by_name, expert_names, learning, mix
 
 
 @final
@@ -31,8 +28,7 @@ class MMoE(Sharing):
         tasks: names of the T tasks, in order.
         experts: E, how many experts there are.
         hidden: widths of each expert's layers.
-        dropout: as in `MLP`, in the experts.
-        norm: as in `MLP`, in the experts.
+        layers: what the experts are made of.
 
     Shape:
         - Input: `[N, in_features]`.
@@ -51,43 +47,49 @@ class MMoE(Sharing):
         in_features: int,
         tasks: Sequence[str],
         *,
-        experts: int = EXPERTS,
-        hidden: Sequence[int] = HIDDEN,
-        dropout: float = 0.0,
-        norm: Norm = "none",
+        experts: int = 8,
+        hidden: Sequence[int] = (256, 128),
+        layers: Layers | None = None,
     ) -> None:
         super().__init__()
-        if not tasks or len(set(tasks)) < len(tasks):
-            raise UserError(f"tasks {list(tasks)}: at least one, and each once")
-        self.tasks: tuple[str, ...] = tuple(tasks)
-        self.experts = Experts(in_features, hidden, experts, dropout=dropout, norm=norm)
-        self.gate = nn.ModuleList(nn.Linear(in_features, experts, bias=False) for _ in tasks)
+        self.tasks: tuple[str, ...] = check_names(tasks)
+        self.experts = Experts(in_features, hidden, experts, layers=layers)
+        self.gate = nn.ModuleList(SoftmaxGate(in_features, experts) for _ in tasks)
         self.in_features = in_features
         self.out_features = self.experts.out_features
 
-    def cut(self, x: Tensor) -> tuple[Tensor, ...]:
+    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The features `[N, in_features]` and the experts' outputs `[N, E, out_features]`."""
         return x, self.experts(x)
 
     def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's mixture of its copies `[N, out_features]`."""
-        if len(copies) != len(self.tasks):
-            raise UserError(f"{len(self.tasks)} gates need {len(self.tasks)} branches, got {len(copies)}")
-        x, outputs = copies[0]
-        if all(copy[0] is x and copy[1] is outputs for copy in copies):
+        check_branches(len(self.tasks), copies)
+        if same(copies):
+            x, outputs = copies[0]
             # A fork that balances nothing: all tasks in one product.
-            return torch.bmm(self.gates(x).transpose(0, 1), outputs).unbind(1)
-        mixed = []
-        for gate, (x, outputs) in zip(self.gate, copies, strict=True):
-            mixed.append(torch.bmm(F.softmax(gate(x), dim=1)[:, None], outputs).squeeze(1))
-        return tuple(mixed)
+            return torch.bmm(self._shares(x).transpose(0, 1), outputs).unbind(1)
+        return tuple(mix(gate(x), outputs) for gate, (x, outputs) in zip(self.gate, copies, strict=True))
 
-    def gates(self, x: Tensor) -> Tensor:
+    def _shares(self, x: Tensor) -> Tensor:
         """How each task mixes the experts: features `[N, in_features]` -> `[T, N, E]`, each row summing to 1."""
+        if self.experts.count == 1:
+            return x.new_ones(len(self.tasks), x.shape[0], 1)
         stacked = torch.cat([gate.get_parameter("weight") for gate in self.gate])
-        return F.linear(x, stacked).view(len(x), len(self.tasks), -1).softmax(dim=2).transpose(0, 1)
+        return F.linear(x, stacked).view(x.shape[0], len(self.tasks), -1).softmax(dim=2).transpose(0, 1)
 
     def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The experts are shared; each task owns its gate."""
         gates = {f"gate.{task}": list(gate.parameters()) for task, gate in zip(self.tasks, self.gate, strict=True)}
-        return {"shared": list(self.experts.parameters()), **gates}
+        return learning({SHARED: list(self.experts.parameters()), **gates})
+
+    def before_cut(self) -> Sequence[nn.Parameter]:
+        """The experts'."""
+        return list(self.experts.parameters())
+
+    def gates(self, x: Tensor, ids: Tensor) -> Gates:
+        """Each task's shares of the shared experts."""
+        names = expert_names(SHARED, self.experts.count)
+        return {
+            f"gate.{task}": by_name(names, shares) for task, shares in zip(self.tasks, self._shares(x), strict=True)
+        }

@@ -5,8 +5,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from trunkline.mlp import MLP, Norm
-from trunkline.sharing.base import Sharing
+from trunkline.mlp import MLP, Layers
+from trunkline.sharing.base import Gates, Sharing
 
 
 @final
@@ -16,21 +16,20 @@ class SharedBottom(Sharing):
     Args:
         in_features: width of the features.
         hidden: widths of the layers.
-        dropout: as in `MLP`.
-        norm: as in `MLP`.
+        layers: what they are made of.
 
     Shape:
         - Input: `[N, in_features]`.
         - Output: T tensors `[N, hidden[-1]]`.
     """
 
-    def __init__(self, in_features: int, hidden: Sequence[int], *, dropout: float = 0.0, norm: Norm = "none") -> None:
+    def __init__(self, in_features: int, hidden: Sequence[int] = (256, 128), *, layers: Layers | None = None) -> None:
         super().__init__()
-        self.trunk = MLP(in_features, hidden, dropout=dropout, norm=norm)
+        self.trunk = MLP(in_features, hidden, layers)
         self.in_features = in_features
         self.out_features = self.trunk.out_features
 
-    def cut(self, x: Tensor) -> tuple[Tensor, ...]:
+    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The trunk's output `[N, out_features]`."""
         return (self.trunk(x),)
 
@@ -41,3 +40,11 @@ class SharedBottom(Sharing):
     def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Everything is shared."""
         return {"shared": list(self.trunk.parameters())}
+
+    def before_cut(self) -> Sequence[nn.Parameter]:
+        """Everything."""
+        return list(self.trunk.parameters())
+
+    def gates(self, x: Tensor, ids: Tensor) -> Gates:
+        """None."""
+        return {}

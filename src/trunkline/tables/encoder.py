@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.inputs import Inputs, ListFeature, Ragged
+from trunkline.inputs import Grid, Inputs, ListFeature, Ragged
 from trunkline.tables.columns import (
     Buckets,
     Column,
     Fitter,
     IdColumn,
     ListColumn,
+    NumericColumn,
     VectorColumn,
     Vocabulary,
     column_from_json,
@@ -110,7 +111,17 @@ class Encoder:
             width = column.dim if target is None else self._ids[target].dim
             rows = ids.rows if target is None else 0
             lists.append(ListFeature(width=width, pool=column.pool, rows=rows, target=target))
-        return Inputs(rows=tuple(self.rows), widths=tuple(self.widths), numbers=self.numbers, lists=tuple(lists))
+        grids: list[Grid | None] = []
+        for number in self._numeric:
+            grids += number.grids if isinstance(number, NumericColumn) else [None] * number.width
+        return Inputs(
+            rows=tuple(self.rows),
+            widths=tuple(self.widths),
+            numbers=self.numbers,
+            lists=tuple(lists),
+            quantiles=tuple(grids),
+            names=tuple(self._targets),
+        )
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
         """Encode any rows; further columns are ignored.

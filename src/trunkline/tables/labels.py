@@ -1,6 +1,6 @@
 """Label columns in, label tensors out: NaN where not observed, and one message for all that is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self, final
@@ -14,7 +14,7 @@ from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.tables.columns.classes import Classes, Value
 from trunkline.tables.columns.moments import Moments
 from trunkline.tables.rows import ROW, BadValue, refuse_where
-from trunkline.tasks import Binary, Multiclass, Regression, Task, sample_space
+from trunkline.tasks import Binary, LabelFacts, Ordinal, Task, sample_space
 
 
 @final
@@ -31,21 +31,18 @@ class Labels:
     classes: dict[str, list[Value]]
 
     @classmethod
-    def fit(
-        cls, tasks: Sequence[Task], frame: pl.DataFrame, *, standardize: Mapping[str, bool] | None = None
-    ) -> "Labels":
+    def fit(cls, tasks: Sequence[Task], frame: pl.DataFrame) -> "Labels":
         """Learn classes and label units from training rows that are all there; `LabelsFitter` takes them in chunks.
 
         Args:
             tasks: the tasks, `where` and `reads` already checked.
             frame: training rows.
-            standardize: by regression task, whether its loss is in units of its standard deviation; true by default.
 
         Raises:
             UserError: a missing label column, one of the wrong kind, without an observed row or constant; an infinite
                 label or weight; all of them.
         """
-        fitter = LabelsFitter(tasks, standardize=standardize)
+        fitter = LabelsFitter(tasks)
         fitter.see(frame)
         return fitter.done()
 
@@ -92,29 +89,16 @@ class Labels:
 
     def to_json(self) -> dict[str, Any]:
         """What training rows taught, by task, in plain values."""
-        learned: dict[str, Any] = {}
-        for task in self.tasks:
-            if isinstance(task, Multiclass):
-                learned[task.name] = {"classes": self.classes[task.name]}
-            elif isinstance(task, Regression):
-                learned[task.name] = {"center": task.center, "scale": task.scale}
-            else:
-                learned[task.name] = {}
-        return learned
+        return {
+            task.name: task.learned() | ({"levels": self.classes[task.name]} if task.leveled else {})
+            for task in self.tasks
+        }
 
     @classmethod
     def from_json(cls, tasks: Sequence[Task], learned: Mapping[str, Any]) -> Self:
         """The labels that `to_json` described, for the same tasks."""
-        fitted, classes = [], {}
-        for task in tasks:
-            facts = learned[task.name]
-            if isinstance(task, Multiclass):
-                classes[task.name] = list(facts["classes"])
-                task = replace(task, classes=len(facts["classes"]))
-            elif isinstance(task, Regression):
-                task = replace(task, center=float(facts["center"]), scale=float(facts["scale"]))
-            fitted.append(task)
-        return cls(tuple(fitted), classes)
+        fitted = tuple(task.with_learned(learned[task.name]) for task in tasks)
+        return cls(fitted, {task.name: list(learned[task.name]["levels"]) for task in tasks if task.leveled})
 
     @cached_property
     def _known(self) -> dict[str, Classes]:
@@ -127,13 +111,17 @@ class LabelsFitter:
 
     Args:
         tasks: the tasks, `where` and `reads` already checked.
-        standardize: by regression task, whether its loss is in units of its standard deviation; true by default.
+        known: tasks among them that have learned already; they keep what they know, whatever these rows show.
     """
 
-    def __init__(self, tasks: Sequence[Task], *, standardize: Mapping[str, bool] | None = None) -> None:
+    def __init__(self, tasks: Sequence[Task], *, known: Labels | None = None) -> None:
         self._tasks = tuple(tasks)
-        self._standardize = standardize or {}
-        self._classes = {task.name: Classes() for task in tasks if isinstance(task, Multiclass)}
+        self._known = {} if known is None else {task.name: task for task in known.tasks}
+        self._classes = {
+            task.name: Classes(known.classes[task.name]) if known is not None and task.name in self._known else Classes()
+            for task in tasks
+            if task.leveled
+        }
         self._seen = {task.name: _Seen() for task in tasks}
         self._wrong: dict[str, str] = {}
         self._rows = 0
@@ -146,7 +134,8 @@ class LabelsFitter:
     def see(self, frame: pl.DataFrame) -> None:
         """Take in some rows; what is wrong with them waits for `done`, so that the user hears of all at once."""
         tasks = [task for task in self._tasks if task.name not in self._wrong]
-        labels, wrong = _encode(tasks, frame, self._classes, learn=True, start=self._rows)
+        new = {task.name for task in tasks if task.name not in self._known}
+        labels, wrong = _encode(tasks, frame, self._classes, learn=new, start=self._rows)
         self._wrong |= wrong
         self._rows += len(frame)
         if not self._wrong:
@@ -163,10 +152,16 @@ class LabelsFitter:
             raise UserError(self.problems)
         problems = Problems()
         fitted: list[Task] = []
+        levels = {
+            name: classes.values if name in self._known else _sorted(classes.values)
+            for name, classes in self._classes.items()
+        }
         for task in self._tasks:
             seen = self._seen[task.name]
             inside = f" where {task.where} happened" if task.where else ""
-            if not seen.moments.count:
+            if task.name in self._known:
+                fitted.append(self._known[task.name])
+            elif not seen.moments.count:
                 problems.add(f"task {task.name}: column {task.column!r} has no observed label in train{inside}")
             elif not seen.varied:
                 classes = self._classes.get(task.name)
@@ -175,26 +170,24 @@ class LabelsFitter:
                     f"task {task.name}: column {task.column!r} is constant in train{inside} "
                     f"({value} in all {seen.moments.count} observed rows); there is nothing to learn"
                 )
-            elif isinstance(task, Multiclass):
-                fitted.append(replace(task, classes=len(self._classes[task.name].values)))
-            elif isinstance(task, Regression) and self._standardize.get(task.name, True):
-                mean, std = seen.moments.mean.item(), seen.moments.std.item()
-                fitted.append(replace(task, center=mean, scale=std))
             else:
-                fitted.append(task)
+                with problems.collect():
+                    fitted.append(task.learn(seen.facts(levels.get(task.name, ()))))
         problems.raise_if_any()
-        ordered = {
-            name: sorted(classes.values, key=lambda value: (str(type(value)), value))
-            for name, classes in self._classes.items()
-        }
-        return Labels(tuple(fitted), ordered)
+        # An ordinal task knows the order of its levels, and those that training rows happen not to have.
+        levels |= {task.name: list(task.values) for task in fitted if isinstance(task, Ordinal)}
+        return Labels(tuple(fitted), levels)
+
+
+def _sorted(values: Sequence[Value]) -> list[Value]:
+    return sorted(values, key=lambda value: (str(type(value)), value))
 
 
 class _Seen:
     """What the observed labels of one task have shown, chunk by chunk."""
 
     def __init__(self) -> None:
-        self.moments = Moments()
+        self.moments, self.logs = Moments(), Moments()
         self.first = 0.0
         self.varied = False
 
@@ -205,6 +198,18 @@ class _Seen:
             self.first = self.first if self.moments.count else float(known[0])
             self.varied = self.varied or bool((known != self.first).any())
             self.moments.add(known)
+            self.logs.add(np.log(known[known > 0]))
+
+    def facts(self, levels: Sequence[Value]) -> LabelFacts:
+        """In numbers; `levels` of a kind that has them."""
+        return LabelFacts(
+            rows=self.moments.count,
+            mean=float(self.moments.mean),
+            std=float(self.moments.std),
+            log_mean=float(self.logs.mean),
+            log_std=float(self.logs.std),
+            levels=tuple(levels),
+        )
 
 
 def _encode(
@@ -212,7 +217,7 @@ def _encode(
     frame: pl.DataFrame,
     classes: Mapping[str, Classes],
     *,
-    learn: bool = False,
+    learn: Collection[str] = (),
     start: int = 0,
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Labels of each task, and what is wrong with those that have none."""
@@ -222,14 +227,19 @@ def _encode(
         if task.column not in frame.columns:
             hint = did_you_mean(task.column, frame.columns)
             wrong[task.name] = f"task {task.name}: label column {task.column!r} is not in the table{hint}"
-            continue
+    for task in (task for task in tasks if task.name not in wrong):
         series = frame.get_column(task.column)
         try:
-            if isinstance(task, Multiclass):
-                label = classes[task.name].encode(series, learn=learn)
+            if task.leveled:
+                label = classes[task.name].encode(series, learn=task.name in learn)
             else:
                 label = _encode_numbers(task, series)
             labels[task.name] = torch.from_numpy(label)
+            outer = next((other for other in tasks if other.name == task.space), None)
+            if outer is not None and outer.name not in wrong:
+                happened = _encode_numbers(outer, frame.get_column(outer.column))
+                rule = f"it cannot happen where {outer.name} ({outer.column!r}) did not (space: {outer.name})"
+                refuse_where(series, (label == 1) & (happened == 0), rule)
         except BadValue as error:
             error.index += 0 if ROW in frame.columns else start
             wrong[task.name] = f"task {task.name}: {error.in_table(frame)}"
@@ -245,8 +255,6 @@ def _encode_numbers(task: Task, series: pl.Series) -> np.ndarray:
         raise UserError(f"column {series.name!r} is {series.dtype} ({shown} …); a {task.kind} label is {needs}")
     values = series.cast(pl.Float64).to_numpy()
     refuse_where(series, np.isinf(values), "labels are finite; leave the field empty where it is not observed")
-    if not isinstance(task, Binary):
-        return values.copy()
-    rule = "a binary label is 0/1 or true/false (for more values: kind multiclass or regression)"
-    refuse_where(series, ~(np.isnan(values) | (values == 0) | (values == 1)), rule)
-    return values.astype(np.float32)
+    allowed = task.allowed(torch.from_numpy(np.nan_to_num(values))).numpy()
+    refuse_where(series, ~(np.isnan(values) | allowed), task.rule)
+    return values.astype(np.float32) if isinstance(task, Binary) else values.copy()

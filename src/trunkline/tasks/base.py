@@ -2,14 +2,23 @@
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor
 
 from trunkline.errors import UserError
+from trunkline.tasks.facts import LabelFacts
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+INTERVAL = 0.9
+"""Share of the labels that an interval is meant to hold."""
+
+
+def learned(default: Any) -> Any:
+    """A field that the training rows fill in, not the user."""
+    return field(default=default, metadata={"learned": True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,17 +30,21 @@ class Task(ABC):
         label: column that holds the label; the name itself when empty. A null (NaN) label is not observed: no
             loss, no gradient, no metric, no influence on the balancer.
         where: name of a binary task; only rows in which it happened count.
+        space: name of a binary task without which this binary one cannot happen: the tower estimates p(this | that),
+            the loss is that of p(that)·p(this | that) over all rows (see `tasks.space`).
         weight: column of row weights (>= 0); they are normalised to mean 1 over the observed rows of a batch.
         reads: tasks whose estimates this task's tower receives as features.
-        gradient: `"stop"` keeps this task's loss from reaching the towers it reads, `"flow"` lets it through.
+        gradient: `"stop"` keeps this task's loss from reaching the towers whose estimates it takes (of `reads` and
+            `space`), `"flow"` lets it through.
 
     Raises:
-        UserError: a malformed name, reads or gradient.
+        UserError: a malformed name, reads or gradient; both `where` and `space`.
     """
 
     name: str
     label: str = ""
     where: str | None = None
+    space: str | None = None
     weight: str | None = None
     reads: tuple[str, ...] = ()
     gradient: Literal["stop", "flow"] = "stop"
@@ -42,7 +55,12 @@ class Task(ABC):
     headline: ClassVar[str]
     """The metric, higher is better, that stands for the task in a mean over tasks."""
     exponent: ClassVar[float]
-    """c in the uncertainty objective exp(-c·s)·L + s/2 with s = log σ²: 1 for a squared error or a temperature."""
+    """c in the uncertainty objective exp(-c·s)·L + s/2 with s = log σ²: 1 for a squared error or a temperature, ½ for
+    an absolute error."""
+    rule: ClassVar[str]
+    """What a label is, for the message to who has another."""
+    leveled: ClassVar[bool] = False
+    """Whether labels are levels (text or numbers) that the tables turn into places 0, 1, …"""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -51,6 +69,11 @@ class Task(ABC):
             raise UserError(f"task {self.name}: reads is {self.reads!r}; give a tuple: ({self.reads!r},)")
         if self.gradient not in ("stop", "flow"):
             raise UserError(f"task {self.name}: gradient is {self.gradient!r}; it is 'stop' or 'flow'")
+        if self.where is not None and self.space is not None:
+            raise UserError(
+                f"task {self.name}: where {self.where!r} and space {self.space!r}; a task is trained on the rows in "
+                "which the other happened (where), or on all rows (space)"
+            )
 
     @property
     def column(self) -> str:
@@ -69,11 +92,11 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, raw: Tensor, label: Tensor) -> Tensor:
-        """Negative log-likelihood of each row in nats, additive constants left out.
+        """Negative log-likelihood of each row in nats, up to additive constants chosen so that it is 0 or more.
 
         Args:
             raw: `[N, outputs]` float32 or float64.
-            label: `[N]` in the label's own unit, without NaN.
+            label: `[N]` in the label's own unit, without NaN; places 0, 1, … of a leveled kind.
 
         Returns:
             `[N]`, in the dtype of `raw`.
@@ -86,3 +109,33 @@ class Task(ABC):
     @abstractmethod
     def signal(self, raw: Tensor) -> Tensor:
         """`[N, k]` on an unbounded scale: what a tower that reads this task receives."""
+
+    @abstractmethod
+    def interval(self, raw: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The ends `[N]` of what is meant to hold `INTERVAL` of the labels, if the likelihood has a width of its own."""
+
+    @abstractmethod
+    def details(self, raw: Tensor) -> dict[str, Tensor]:
+        """What a prediction shows beside the estimate: `[N]` each in the label's unit, by the column's suffix."""
+
+    @abstractmethod
+    def allowed(self, label: Tensor) -> Tensor:
+        """Which labels `[N]`, finite and not NaN, the likelihood can have: `[N]` boolean; `rule` says it in words."""
+
+    @abstractmethod
+    def learn(self, facts: LabelFacts) -> Self:
+        """The same task in the units of the training rows.
+
+        Raises:
+            UserError: training labels from which there is nothing to learn.
+        """
+
+    def learned(self) -> dict[str, Any]:
+        """What training rows have filled in, as plain values."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("learned")}
+
+    def with_learned(self, values: Mapping[str, Any]) -> Self:
+        """The same task with what `learned` gave, after a way through JSON too."""
+        known = {f.name for f in fields(self) if f.metadata.get("learned")}
+        plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return replace(self, **{name: plain[name] for name in known})

@@ -1,13 +1,14 @@
 """Binary: did it happen?"""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from trunkline.tasks.base import Task
+from trunkline.tasks.facts import LabelFacts
 
 
 @final
@@ -26,6 +27,7 @@ class Binary(Task):
     )
     headline: ClassVar[str] = "auc"
     exponent: ClassVar[float] = 1.0
+    rule: ClassVar[str] = "a binary label is 0/1 or true/false (for more values: kind multiclass or regression)"
 
     @property
     def outputs(self) -> int:
@@ -48,3 +50,19 @@ class Binary(Task):
     def signal(self, raw: Tensor) -> Tensor:
         """The logit: raw `[N, 1]` -> `[N, 1]`."""
         return raw
+
+    def interval(self, raw: Tensor) -> None:
+        """None: a probability says it all."""
+        return
+
+    def details(self, raw: Tensor) -> dict[str, Tensor]:
+        """Nothing beside the probability."""
+        return {}
+
+    def allowed(self, label: Tensor) -> Tensor:
+        """0 and 1."""
+        return (label == 0) | (label == 1)
+
+    def learn(self, facts: LabelFacts) -> Self:
+        """Itself: there is no unit."""
+        return self

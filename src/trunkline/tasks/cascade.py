@@ -14,8 +14,8 @@ def check_tasks(tasks: Sequence[Task]) -> None:
     """Check names, `reads` and `where` of all tasks.
 
     Raises:
-        UserError: no task, a name twice, an unknown task in `reads`, a `where` that names no binary task, or a
-            cycle in either; every problem is listed, a cycle by its members.
+        UserError: no task, a name twice, an unknown task in `reads`, a `where` or `space` that names no binary task, a
+            `space` of a task that is not binary, or a cycle; every problem is listed, a cycle by its members.
     """
     problems = Problems()
     names = [task.name for task in tasks]
@@ -28,19 +28,27 @@ def check_tasks(tasks: Sequence[Task]) -> None:
         for read in task.reads:
             if read not in names:
                 problems.add(f"task {task.name}: reads {read!r}, which is no task{did_you_mean(read, names)}")
-        if task.where is not None and task.where not in binary:
-            kind = "is not a binary task" if task.where in names else "is no task"
+        for word, outer in (("where", task.where), ("space", task.space)):
+            if outer is not None and outer not in binary:
+                kind = "is not a binary task" if outer in names else "is no task"
+                problems.add(
+                    f"task {task.name}: {word} {outer!r}, which {kind}; "
+                    f"binary tasks: {', '.join(binary) or 'none'}{did_you_mean(outer, binary)}"
+                )
+        if task.space is not None and task.name not in binary:
             problems.add(
-                f"task {task.name}: where {task.where!r}, which {kind}; "
-                f"binary tasks: {', '.join(binary) or 'none'}{did_you_mean(task.where, binary)}"
+                f"task {task.name}: space {task.space!r}, but it is {task.kind}; only probabilities multiply: make it "
+                "binary, or train it on the rows in which the other happened (where)"
             )
     problems.raise_if_any()
     for word, edges in (
         ("reads", {task.name: task.reads for task in tasks}),
         ("where", {task.name: (task.where,) if task.where else () for task in tasks}),
+        ("space", {task.name: (task.space,) if task.space else () for task in tasks}),
+        ("where and space", {task.name: tuple(n for n in (task.where, task.space) if n) for task in tasks}),
     ):
         cycle = _find_cycle(edges)
-        if cycle:
+        if cycle and not problems:
             problems.add(f"{word} form a cycle: {' -> '.join(cycle)}; remove one of them")
     problems.raise_if_any()
 
@@ -62,19 +70,30 @@ def cascade_order(tasks: Sequence[Task]) -> list[int]:
 
 
 def sample_space(tasks: Sequence[Task], labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The labels `{task: [N]}` with NaN put in outside each task's `where`, through chains of `where` too."""
+    """The labels `{task: [N]}` as each task's sample space has them.
+
+    NaN outside a task's `where`, or that of its `space`, through chains too; 0 where the task of its `space` did not happen, observed
+    or not, for then it cannot have happened either.
+    """
     by_name = {task.name: task for task in tasks}
 
+    def whole(task: Task) -> Tensor:
+        if task.space is None:
+            return labels[task.name]
+        return torch.where(whole(by_name[task.space]) == 0, 0.0, labels[task.name])
+
     def inside(task: Task) -> Tensor | None:
+        if task.space is not None:
+            return inside(by_name[task.space])
         if task.where is None:
             return None
-        happened = labels[task.where] == 1
+        happened = whole(by_name[task.where]) == 1
         outer = inside(by_name[task.where])
         return happened if outer is None else happened & outer
 
     result = {}
     for task in tasks:
-        label, mask = labels[task.name], inside(task)
+        label, mask = whole(task), inside(task)
         result[task.name] = label if mask is None else torch.where(mask, label, torch.nan)
     return result
 

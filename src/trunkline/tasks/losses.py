@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trunkline.tasks.base import Task
+from trunkline.tasks.space import joint
 
 
 def task_losses(
@@ -20,8 +21,8 @@ def task_losses(
     zero even where it is infinite or NaN.
 
     Args:
-        tasks: T tasks.
-        raws: `{task: [N, outputs]}`; half precision is raised to float32 here.
+        tasks: T tasks; the loss of one with a `space` is that of its joint probability (see `joint`).
+        raws: `{task: [N, outputs]}` of the towers; half precision is raised to float32 here.
         labels: `{task: [N]}` with NaN where not observed (`sample_space` applies `where`).
         weights: `{task: [N]}` for the tasks that have row weights.
 
@@ -29,6 +30,8 @@ def task_losses(
         losses `[T]` in nats, 0 for a task without an observed row; active `[T]` boolean.
     """
     losses, active = [], []
+    if any(task.space for task in tasks):
+        raws = joint(tasks, raws, labels=labels)
     for task in tasks:
         weight = None if weights is None else weights.get(task.name)
         loss, observed = mean_loss(task, raws[task.name], labels[task.name], weight)

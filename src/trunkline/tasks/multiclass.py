@@ -1,14 +1,15 @@
 """Multiclass: which one of several?"""
 
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from trunkline.errors import UserError
-from trunkline.tasks.base import Task
+from trunkline.tasks.base import Task, learned
+from trunkline.tasks.facts import LabelFacts
 
 
 @final
@@ -23,12 +24,14 @@ class Multiclass(Task):
         UserError: fewer than two classes.
     """
 
-    classes: int = 2
+    classes: int = learned(2)
 
     kind: ClassVar[str] = "multiclass"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "macro_auc")
     headline: ClassVar[str] = "macro_auc"
     exponent: ClassVar[float] = 1.0
+    rule: ClassVar[str] = "a multiclass label is text or numbers"
+    leveled: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         Task.__post_init__(self)
@@ -56,3 +59,19 @@ class Multiclass(Task):
     def signal(self, raw: Tensor) -> Tensor:
         """Log-probabilities: raw `[N, classes]` -> `[N, classes]`."""
         return torch.log_softmax(raw, dim=1)
+
+    def interval(self, raw: Tensor) -> None:
+        """None: classes have no order."""
+        return
+
+    def details(self, raw: Tensor) -> dict[str, Tensor]:
+        """Nothing beside the probabilities."""
+        return {}
+
+    def allowed(self, label: Tensor) -> Tensor:
+        """All places: the tables know the classes."""
+        return torch.ones_like(label, dtype=torch.bool)
+
+    def learn(self, facts: LabelFacts) -> Self:
+        """As many classes as the training rows have."""
+        return replace(self, classes=len(facts.levels))

@@ -1,13 +1,15 @@
 """Regression: how much, with Gaussian noise of one size."""
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, final
 
+import torch
 from torch import Tensor
 
 from trunkline.errors import UserError
-from trunkline.tasks.base import Task
+from trunkline.tasks.base import Task, learned
+from trunkline.tasks.facts import LabelFacts
 
 
 @final
@@ -16,6 +18,7 @@ class Regression(Task):
     """A real label with Gaussian noise; the raw output is the mean in standardised units.
 
     Attributes:
+        standardize: whether the loss is in units of the labels' standard deviation over the training rows.
         center: what stands for 0 in standardised units; the mean of the training rows, or 0.
         scale: the label's unit of the loss; the standard deviation over the training rows, or 1. With
             `center=0, scale=1` the loss is in the label's own unit squared.
@@ -24,13 +27,15 @@ class Regression(Task):
         UserError: a scale that is not a positive finite number.
     """
 
-    center: float = 0.0
-    scale: float = 1.0
+    standardize: bool = True
+    center: float = learned(0.0)
+    scale: float = learned(1.0)
 
     kind: ClassVar[str] = "regression"
     metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2", "spearman")
     headline: ClassVar[str] = "r2"
     exponent: ClassVar[float] = 1.0
+    rule: ClassVar[str] = "labels are finite; leave the field empty where it is not observed"
 
     def __post_init__(self) -> None:
         Task.__post_init__(self)
@@ -64,3 +69,19 @@ class Regression(Task):
     def signal(self, raw: Tensor) -> Tensor:
         """The mean in standardised units: raw `[N, 1]` -> `[N, 1]`."""
         return raw
+
+    def interval(self, raw: Tensor) -> None:
+        """None: the noise is not the network's; a run measures it on the validation rows."""
+        return
+
+    def details(self, raw: Tensor) -> dict[str, Tensor]:
+        """Nothing beside the mean."""
+        return {}
+
+    def allowed(self, label: Tensor) -> Tensor:
+        """Every number."""
+        return torch.ones_like(label, dtype=torch.bool)
+
+    def learn(self, facts: LabelFacts) -> Self:
+        """Centred at the training rows' mean, in units of their standard deviation; itself without `standardize`."""
+        return replace(self, center=facts.mean, scale=facts.std) if self.standardize else self

@@ -12,52 +12,47 @@ from trunkline.balance import ObjectiveBalancer
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES, Method, find_method, make_method
 from trunkline.config import (
     BalanceConfig,
-    BinaryConfig,
+    Chosen,
     Config,
     ConstantConfig,
-    MethodConfig,
-    MMoEConfig,
-    MulticlassConfig,
     NetworkConfig,
     OptimizerConfig,
-    RegressionConfig,
     ScheduleConfig,
-    SharedBottomConfig,
     TrainingConfig,
     WarmupCosineConfig,
 )
+from trunkline.apart import Apart
 from trunkline.embedding import Embedding
 from trunkline.errors import Problems, UserError
 from trunkline.fork import Fork
 from trunkline.inputs import Inputs
+from trunkline.interaction import find_interaction, make_interaction
+from trunkline.mlp import Layers
 from trunkline.network import Network
+from trunkline.numbers import find_numbers, make_numbers
 from trunkline.rowwise import RowAdagrad, RowAdam
 from trunkline.schedules import Constant, Schedule, WarmupCosine
-from trunkline.sharing import MMoE, SharedBottom, Sharing
+from trunkline.sharing.architectures import find_architecture, make_architecture
 from trunkline.subnets import Rate, Subnets
 from trunkline.tables import Feature
-from trunkline.tasks import Binary, Multiclass, Regression, Task, check_tasks
+from trunkline.tasks import TASK_KINDS, Task, check_tasks
 from trunkline.towers import Towers
 from trunkline.training.checkpoint import isolated_random
 from trunkline.training.metrics import selection
 
 
 def build_tasks(config: Config) -> list[Task]:
-    """The tasks, before training rows have told classes and label units."""
-    tasks: list[Task] = []
+    """The tasks, before training rows have told classes and label units.
+
+    Raises:
+        UserError: an option out of range; all of them.
+    """
+    problems, tasks = Problems(), list[Task]()
     for name, c in config.tasks.items():
-        match c:
-            case BinaryConfig():
-                kind: type[Task] = Binary
-            case MulticlassConfig():
-                kind = Multiclass
-            case RegressionConfig():
-                kind = Regression
-            case _:
-                assert_never(c)
-        tasks.append(
-            kind(name=name, label=c.label or name, where=c.where, weight=c.weight, reads=c.reads, gradient=c.gradient)
-        )
+        own: dict[str, Any] = {"where": c.where, "space": c.space, "weight": c.weight, "reads": c.reads, **c.values}
+        with problems.collect():
+            tasks.append(TASK_KINDS[c.kind](name=name, label=c.label or name, gradient=c.gradient, **own))
+    problems.raise_if_any()
     return tasks
 
 
@@ -69,38 +64,60 @@ def build_features(config: Config) -> list[Feature] | None:
 
 
 def build_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Network:
-    """The network for encoded rows."""
+    """The network for encoded rows.
+
+    Raises:
+        UserError: what its parts refuse.
+    """
     c = config.network
-    embedding = Embedding(
-        inputs.rows, inputs.widths, inputs.numbers, lists=inputs.lists, sparse_above=c.embedding.sparse_above
-    )
-    sharing = build_sharing(c, embedding.out_features, tasks)
-    shared = sharing.owners().get("shared", ())
-    fork = build_fork(config.balance, tasks, parameters=sum(parameter.numel() for parameter in shared))
-    towers = Towers(tasks, sharing.out_features, c.towers.hidden, dropout=c.dropout, norm=c.norm)
+    layers = Layers(dropout=c.dropout, norm=c.norm, activation=c.activation, residual=c.residual)
+    architecture = find_architecture(c.sharing.kind)
+    first = build_embedding(c, inputs)
+    places = dict(zip(inputs.names, first.places(), strict=True)) if inputs.names else {}
+    embedding: Embedding | Apart = first
+    if architecture.separate:
+        embedding = Apart([first, *(build_embedding(c, inputs) for _ in tasks[1:])], [task.name for task in tasks])
+    try:
+        sharing = make_architecture(
+            architecture,
+            c.sharing.values,
+            in_features=embedding.out_features,
+            tasks=[task.name for task in tasks],
+            features=places,
+            layers=layers,
+        )
+    except UserError as error:
+        raise UserError([f"network.sharing: {problem}" for problem in error.problems]) from None
+    fork = build_fork(config.balance, tasks, parameters=sum(p.numel() for p in sharing.before_cut()))
+    towers = Towers(tasks, sharing.out_features, c.towers.hidden, layers)
     return Network(embedding, sharing, fork, towers, at=config.balance.at)
 
 
-def build_sharing(config: NetworkConfig, in_features: int, tasks: Sequence[Task]) -> Sharing:
-    """What the tasks share, for features `[N, in_features]`.
+def build_embedding(config: NetworkConfig, inputs: Inputs) -> Embedding:
+    """From encoded rows to features.
 
     Raises:
-        UserError: what the architecture refuses.
+        UserError: what becomes of numbers, or how features meet, is refused.
     """
-    c = config.sharing
-    match c:
-        case SharedBottomConfig():
-            return SharedBottom(in_features, c.hidden, dropout=config.dropout, norm=config.norm)
-        case MMoEConfig():
-            names = [task.name for task in tasks]
-            return MMoE(
-                in_features, names, experts=c.experts, hidden=c.hidden, dropout=config.dropout, norm=config.norm
-            )
-        case _:
-            assert_never(c)
+    numbers, interaction = config.numbers, config.interaction
+    try:
+        return Embedding(
+            inputs.rows,
+            inputs.widths,
+            inputs.numbers,
+            lists=inputs.lists,
+            quantiles=inputs.quantiles,
+            numeric=lambda grids: make_numbers(find_numbers(numbers.kind), numbers.values, quantiles=grids),
+            interaction=lambda fields: make_interaction(
+                find_interaction(interaction.kind), interaction.values, fields=fields
+            ),
+            sparse_above=config.embedding.sparse_above,
+        )
+    except UserError as error:
+        raise UserError([f"network: {problem}" for problem in error.problems]) from None
 
 
-def build_method(config: MethodConfig, table: Mapping[str, Method], tasks: Sequence[Task], *, parameters: int) -> Any:
+def build_method(config: Chosen, table: Mapping[str, Method], tasks: Sequence[Task], *, parameters: int) -> Any:
     """A balancer, given its options in the config and what the network knows."""
     return make_method(
         find_method(config.kind, table),
@@ -230,12 +247,26 @@ def check_config(config: Config) -> list[Task]:
         with problems.collect():
             selection(config.training.select, tasks)
         with problems.collect():
-            # No row is read yet: one feature of each sort gives every subnet that there could be. How tasks depend on
-            # one another is checked above and makes no subnet.
-            apart = [replace(task, reads=(), where=None) for task in tasks]
-            check_subnets(config, apart, Inputs(rows=(2,), widths=(1,), numbers=1))
+            # No row is read yet: features of each sort give every subnet that there could be. How tasks depend on one
+            # another is checked above and makes no subnet.
+            apart = [replace(task, reads=(), where=None, space=None) for task in tasks]
+            check_subnets(config, apart, _some_inputs(config))
     problems.raise_if_any()
     return tasks
+
+
+def _some_inputs(config: Config) -> Inputs:
+    """Inputs of which every part of a network can be made: the features that the config names to it, and a number."""
+    asked = [config.network.sharing.values.get(option) for option in ("domain", "prior")]
+    names = [name for one in asked for name in ([one] if isinstance(one, str) else one or ())]
+    known = dict.fromkeys([*names, "a feature", "another feature"])
+    return Inputs(
+        rows=(2,) * len(known),
+        widths=(1,) * len(known),
+        numbers=1,
+        quantiles=((0.0, 1.0),),
+        names=tuple(known),
+    )
 
 
 def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> None:

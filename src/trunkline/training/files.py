@@ -59,6 +59,11 @@ class RunFolder:
         """Scores of the selected epoch."""
         return self.path / "metrics.json"
 
+    @property
+    def calibration(self) -> Path:
+        """How estimates are corrected, if any are."""
+        return self.path / "calibration.json"
+
     def holds_a_run(self) -> bool:
         """Whether a run has begun here."""
         return self.config.exists() or self.model.exists() or self.checkpoint.exists()
@@ -77,7 +82,8 @@ class RunFolder:
                     f"{self.path} holds another run; continue it with --resume, replace it with --overwrite, "
                     "or choose another folder with --out"
                 )
-            for file in (self.config, self.encoder, self.model, self.checkpoint, self.history, self.metrics):
+            made = (self.encoder, self.model, self.checkpoint, self.history, self.metrics, self.calibration)
+            for file in (self.config, *made):
                 file.unlink(missing_ok=True)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
-from trunkline.tables import Batches
-from trunkline.tasks import Regression, Task
+from trunkline.network import Network
+from trunkline.tables import Batch, Batches
+from trunkline.tasks import Task
 from trunkline.training.build import (
     build_features,
     build_network,
@@ -19,16 +21,19 @@ from trunkline.training.build import (
     check_subnets,
     pick_device,
 )
+from trunkline.training.calibration import check_calibration, fit_calibrators, write_calibrators
 from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
 from trunkline.training.data import Data, check_files, prepare
-from trunkline.training.evaluate import evaluate
+from trunkline.training.evaluate import final_outputs, raw_outputs, scores
 from trunkline.training.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
 from trunkline.training.fitted import read_fitted, write_fitted
 from trunkline.training.frames import as_polars
+from trunkline.training.freeze import freeze
 from trunkline.training.history import History
 from trunkline.training.loop import Line, Loop
 from trunkline.training.metrics import Scores, selection
 from trunkline.training.model import Model
+from trunkline.training.noise import noise
 
 Watcher = Callable[[Line], None]
 
@@ -98,18 +103,51 @@ def fit(
             run.start()
         data = prepare(config, tasks, build_features(config), frames)
         check_subnets(config, data.labels.tasks, data.encoder.inputs)
+        asked = {name: task.calibrate for name, task in config.tasks.items()}
+        check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
         run.start(overwrite=overwrite)
-        config = _resolved(config, data)
+        config = resolved(config, data)
         write_text(run.config, config.to_yaml())
         write_fitted(run.encoder, data.encoder, data.labels)
+    return train_prepared(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
+
+
+def train_prepared(
+    config: Config,
+    data: Data,
+    run: RunFolder,
+    *,
+    warm: Callable[[Network], None] | None = None,
+    resume: bool = False,
+    on_start: Callable[[Loop], None] | None = None,
+    on_line: Watcher | None = None,
+    holder: Any = None,
+) -> Model:
+    """Train on encoded rows, into a run folder that is ready for it.
+
+    Args:
+        config: the resolved config.
+        data: encoded rows, and what encodes them.
+        run: the folder.
+        warm: changes the new network before the first step.
+        resume: continue from the folder's checkpoint.
+        on_start: as in `fit`.
+        on_line: as in `fit`.
+        holder: kept alive with the model.
+
+    Raises:
+        UserError: a loss that is not a number.
+        KeyboardInterrupt: after Ctrl-C.
+    """
     with isolated_random(config.training.seed):
-        return _train(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
+        return _train(config, data, run, warm, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
 
 
 def _train(
     config: Config,
     data: Data,
     run: RunFolder,
+    warm: Callable[[Network], None] | None,
     *,
     resume: bool,
     on_start: Callable[[Loop], None] | None,
@@ -120,10 +158,14 @@ def _train(
     tasks = data.labels.tasks
     network = build_network(config, tasks, data.encoder.inputs)
     objective = build_objective(config.balance, tasks)
+    if warm is not None:
+        warm(network)
     network.to(device)
     objective.to(device)
     scaler = torch.amp.GradScaler(device.type, enabled=c.amp == "fp16")
-    state = Checkpoint(network, objective, build_optimizers(config.optimizer, network, objective), scaler, Progress())
+    optimizers = build_optimizers(config.optimizer, network, objective)
+    freeze(optimizers)
+    state = Checkpoint(network, objective, optimizers, scaler, Progress())
     if resume:
         state.load(run.checkpoint)
     else:
@@ -136,8 +178,8 @@ def _train(
         if on_line is not None:
             on_line(content)
 
-    def best(scores: Scores | None) -> None:
-        facts = {"epoch": state.progress.epoch, "valid": scores, "sigma": _noise(tasks, scores)}
+    def best(valid: Scores | None) -> None:
+        facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": noise(tasks, valid)}
         write_tensors(run.model, network.state_dict(), facts)
 
     loop = Loop(
@@ -164,15 +206,25 @@ def _train(
         loop()
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
-    model = Model.load(run.path, device=device.type, holder=holder)
-    scores = {
-        part: evaluate(model.network, batches[part], device, amp=c.amp) for part in ("valid", "test") if part in batches
+    selected = Model.load(run.path, device=device.type)
+    raws = {
+        part: raw_outputs(selected.network, batches[part], device, amp=c.amp)
+        for part in ("valid", "test")
+        if part in batches
     }
+    asked = {name: task.calibrate for name, task in config.tasks.items()}
+    if any(kind != "none" for kind in asked.values()):
+        rows = data.stores["valid"].rows
+        made = final_outputs(tasks, raws["valid"])
+        write_calibrators(run.calibration, fit_calibrators(asked, tasks, made, rows.labels, rows.weights))
+    model = Model.load(run.path, device=device.type, holder=holder)
+    found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
     p = state.progress
     write_json(
         run.metrics,
         {
-            **scores,
+            **{part: after for part, (after, _) in found.items()},
+            **({"uncalibrated": {part: before for part, (_, before) in found.items()}} if model.calibrators else {}),
             "epochs": p.epoch,
             "selected_epoch": None if p.best_epoch is None else p.best_epoch + 1,
             "select": c.select,
@@ -185,14 +237,16 @@ def _train(
     return model
 
 
-def _noise(tasks: tuple[Any, ...], scores: Scores | None) -> dict[str, float | int | None]:
-    """σ of each regression in its label's unit: the root mean squared error over the validation rows."""
-    if scores is None:
-        return {}
-    return {task.name: scores[task.name]["rmse"] for task in tasks if isinstance(task, Regression)}
+def _both(model: Model, raws: Mapping[str, Tensor], rows: Batch) -> tuple[Scores, Scores]:
+    """Scores with every calibration, and of the calibrated tasks without."""
+    tasks = model.network.tasks
+    after = scores(tasks, raws, rows.labels, rows.weights, calibrators=model.calibrators)
+    before = scores(tasks, raws, rows.labels, rows.weights) if model.calibrators else {}
+    return after, {name: before[name] for name in model.calibrators}
 
 
-def _resolved(config: Config, data: Data) -> Config:
+def resolved(config: Config, data: Data) -> Config:
+    """The config with what the rows decided: the features, and how the split cut."""
     raw = config.model_dump(mode="json")
     if config.features == "auto":
         raw["features"] = {feature.name: {"kind": feature.kind} for feature in data.features}

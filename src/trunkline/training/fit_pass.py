@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from trunkline.config import Config, RegressionConfig
+from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.tables import Encoder, Feature, Labels
 from trunkline.tables.encoder import EncoderFitter
@@ -43,7 +43,7 @@ def fit_encoders(
     needs = {"encoder": [feature.name for feature in features], "labels": label_columns(tasks)}
     fitters: dict[str, Any] = {
         "encoder": EncoderFitter(features),
-        "labels": LabelsFitter(tasks, standardize=_standardize(config)),
+        "labels": LabelsFitter(tasks),
     }
     columns, lacking = train.columns([name for names in needs.values() for name in names])
     for i, chunk in enumerate(train.chunks(columns)):
@@ -65,6 +65,23 @@ def fit_encoders(
     return made.get("encoder"), made.get("labels")
 
 
+def fit_labels(train: Part, tasks: Sequence[Task], known: Labels) -> Labels:
+    """Labels of tasks of which some are known, from one pass over the label columns.
+
+    Raises:
+        UserError: the rows cannot be read, or what `Labels.fit` lists for the tasks that are not known.
+    """
+    fitter = LabelsFitter(tasks, known=known)
+    columns, _ = train.columns(label_columns(tasks))
+    with train.unchanged():
+        for chunk in train.chunks(columns):
+            fitter.see(chunk)
+    problems = Problems()
+    with problems.collect(f"{train.name}: "):
+        return fitter.done()
+    raise UserError(problems.found)
+
+
 def fit_key(train: Part, config: Config, tasks: Sequence[Task], features: Sequence[Feature] | None) -> str | None:
     """A name for what is fitted to these rows; None where they cannot be told from others."""
     if not train.before:
@@ -73,7 +90,6 @@ def fit_key(train: Part, config: Config, tasks: Sequence[Task], features: Sequen
         "rows": train.facts,
         "features": _no_features(config, tasks) if features is None else [asdict(feature) for feature in features],
         "tasks": label_facts(tasks),
-        "standardize": _standardize(config),
     }
     return f"fit-{key_of(facts)}"
 
@@ -98,6 +114,3 @@ def _no_features(config: Config, tasks: Sequence[Task]) -> list[str]:
     times = [split.column] if split is not None and split.by == "time" and split.column else []
     return [*label_columns(tasks), *times, *config.data.ignore]
 
-
-def _standardize(config: Config) -> dict[str, bool]:
-    return {name: task.standardize for name, task in config.tasks.items() if isinstance(task, RegressionConfig)}

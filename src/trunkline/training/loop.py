@@ -23,6 +23,8 @@ from trunkline.schedules import set_rates
 from trunkline.tables import Batch, Batches
 from trunkline.training.checkpoint import Checkpoint
 from trunkline.training.evaluate import autocast, evaluate
+from trunkline.training.freeze import learning, train_mode
+from trunkline.training.gating import gate_facts, unused_experts
 from trunkline.training.metrics import Scores
 from trunkline.training.rerun import Rerun
 from trunkline.training.watch import Watch
@@ -82,17 +84,18 @@ class Loop:
         watch = Watch([task.name for task in self.network.tasks], self.device, sums=p.sums)
         with interrupts() as interrupted:
             while not self.over():
-                self.network.train()
+                train_mode(self.network)
                 began, began_rows = time.perf_counter(), p.rows
                 for batch in self.train.shuffled(p.epoch, start=p.batch, then=self.look_ahead):
-                    losses, active = self.step(batch.to(self.device))
+                    moved = batch.to(self.device)
+                    losses, active = self.step(moved)
                     watch.see(p.step, losses, active)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
                     if p.step % self.log_every == 0:
                         watch.check()
                         now = time.perf_counter()
                         p.seconds += now - began
-                        self.on_line(self.line(watch, losses, active, (p.rows - began_rows) / (now - began)))
+                        self.on_line(self.line(watch, moved, losses, active, (p.rows - began_rows) / (now - began)))
                         began, began_rows = time.perf_counter(), p.rows
                     if interrupted():
                         watch.check()
@@ -121,6 +124,7 @@ class Loop:
             optimizer.zero_grad(set_to_none=True)
         again = Rerun(self.network) if "losses" in wants else None
         losses, active = self.losses(batch)
+        active = active & self.learning
         scaler.scale(self.objective(losses, active)).backward()
         for optimizer in optimizers:
             scaler.step(optimizer)
@@ -159,6 +163,11 @@ class Loop:
         return self.network.losses(raws, labels, weights)
 
     @cached_property
+    def learning(self) -> Tensor:
+        """Which tasks' losses can teach anything `[T]`; the others, frozen, take no part in the objective."""
+        return learning(self.network).to(self.device)
+
+    @cached_property
     def compiled(self) -> Callable[..., tuple[Tensor, Tensor]]:
         """`forward`, compiled when it is first called."""
         compiled: Callable[..., tuple[Tensor, Tensor]] = torch.compile(self.forward)
@@ -178,12 +187,20 @@ class Loop:
             self.on_best(scores)
         else:
             p.waited += 1
-        self.on_line({"step": p.step, "epoch": p.epoch, "valid": scores, "score": value, "best": better})
+        line: Line = {"step": p.step, "epoch": p.epoch, "valid": scores, "score": value, "best": better}
+        gates = self.gates(next(iter((self.valid or self.train).ordered())).to(self.device))
+        if gates:
+            line |= {"gates": gates, "unused_experts": unused_experts(gates)}
+        self.on_line(line)
         p.epoch, p.batch = p.epoch + 1, 0
         self.on_checkpoint()
 
-    def line(self, watch: Watch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
-        """What happened lately: mean losses, their sum, the objective's weights, noise, rates and speed."""
+    def gates(self, batch: Batch) -> dict[str, Any]:
+        """What the gates do on a batch; see `gate_facts`."""
+        return gate_facts(self.network.gates(batch.ids, batch.numbers, batch.lists))
+
+    def line(self, watch: Watch, batch: Batch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
+        """What happened lately: mean losses, their sum, the objective's weights, noise, gates, rates and speed."""
         p, names = self.state.progress, watch.tasks
         means = watch.means()
         objective, weights = self.objective.peek(losses, active)
@@ -199,6 +216,9 @@ class Loop:
         }
         if isinstance(self.objective, (Uncertainty, RevisedUncertainty)):
             line["sigma"] = dict(zip(names, self.objective.sigma().tolist(), strict=True))
+        gates = self.gates(batch)
+        if gates:
+            line["gates"] = gates
         fork = self.network.fork
         if fork.balancer is not None:
             line["fork_weights"] = dict(zip(names, fork.weights.tolist(), strict=True))

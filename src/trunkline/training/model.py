@@ -16,14 +16,16 @@ from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
 from trunkline.tables.encoder import Encoded
 from trunkline.tables.prefetch import ahead
 from trunkline.tables.source import Files
-from trunkline.tasks import Binary, Multiclass
+from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.training.build import build_network, build_tasks, pick_device
-from trunkline.training.evaluate import raw_outputs, scores
+from trunkline.training.calibration import Calibrators, read_calibrators
+from trunkline.training.evaluate import final_outputs, raw_outputs, scores
 from trunkline.training.files import RunFolder, load_into, read_tensors
 from trunkline.training.fitted import read_fitted
 from trunkline.training.frames import as_polars, is_pandas
 from trunkline.training.history import read_history
 from trunkline.training.metrics import Scores
+from trunkline.training.noise import measured
 
 CHUNK = 65_536
 """Rows read and encoded at a time."""
@@ -40,7 +42,8 @@ class Model:
         encoder: from feature columns to tensors.
         labels: classes and label units.
         network: trained, in evaluation mode.
-        sigma: of each regression, in its label's unit.
+        sigma: of each task whose likelihood has a width that the run measures, in its label's unit.
+        calibrators: corrections of estimates.
         path: the run folder.
         holder: keeps a temporary run folder alive.
     """
@@ -53,6 +56,7 @@ class Model:
         network: Network,
         *,
         sigma: Mapping[str, float | None],
+        calibrators: Calibrators | None = None,
         path: Path,
         holder: Any = None,
     ) -> None:
@@ -61,6 +65,7 @@ class Model:
         self.labels = labels
         self.network = network
         self.sigma = dict(sigma)
+        self.calibrators = dict(calibrators or {})
         self.path = path
         self._holder = holder
 
@@ -87,8 +92,16 @@ class Model:
         network = build_network(config, labels.tasks, encoder.inputs)
         load_into(network, tensors, name=str(run.model))
         network.to(pick_device(config.training.model_copy(update={"device": device}))).eval()
-        sigma = facts.get("sigma", {})
-        return cls(config, encoder, labels, network, sigma=sigma, path=run.path, holder=holder)
+        return cls(
+            config,
+            encoder,
+            labels,
+            network,
+            sigma=facts.get("sigma", {}),
+            calibrators=read_calibrators(run.calibration) if run.calibration.exists() else None,
+            path=run.path,
+            holder=holder,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -109,9 +122,12 @@ class Model:
     def __call__(self, frame: Any) -> Any:
         """Estimates for a polars or pandas frame, as the same sort of frame, row for row.
 
-        A binary task gives column `<task>`, the probability of 1. A regression gives `<task>` in the label's unit and
-        `<task>_sigma`, the root mean squared error over the run's validation rows. A multiclass task gives `<task>`,
-        the most probable class, and `<task>_<class>`, the probability of each.
+        A binary task gives column `<task>`, the probability of 1; one with `space: click` the joint probability, and
+        `<task>_given_click` the tower's own. A multiclass task gives `<task>`, the most probable class, and
+        `<task>_<class>`, the probability of each. Any other gives `<task>` in the label's unit and what its likelihood
+        has beside it (`<task>_low` and `<task>_high`, the ends of a 90 % interval, `<task>_sigma`, …); where the
+        likelihood has no width of its own, `<task>_sigma` is the root mean squared error over the run's validation
+        rows. Calibrated tasks are calibrated here.
 
         Raises:
             UserError: a feature column that is missing or holds what it cannot; further columns are ignored.
@@ -124,10 +140,14 @@ class Model:
         return self._estimates(self.encoder.encode(frame))
 
     def _estimates(self, encoded: Encoded) -> pl.DataFrame:
-        raws = self._raws(encoded)
+        raws = {name: raw.double() for name, raw in self._raws(encoded).items()}
+        made = final_outputs(self.network.tasks, raws, self.calibrators)
         columns: list[pl.Series] = []
         for task in self.network.tasks:
-            columns += self._columns(task.name, task.estimate(raws[task.name].double()))
+            columns += self._columns(task, made[task.name])
+            if task.space is not None:
+                own = task.estimate(raws[task.name]).float()
+                columns.append(pl.Series(f"{task.name}_given_{task.space}", own.numpy()))
         return pl.DataFrame(columns)
 
     def _raws(self, encoded: Encoded) -> dict[str, Tensor]:
@@ -147,7 +167,7 @@ class Model:
         for encoded, labels, weights in ahead(self._labelled(data, null_values)):
             parts.append((self._raws(encoded), labels, weights))
         together = [{name: torch.cat([part[k][name] for part in parts]) for name in parts[0][k]} for k in range(3)]
-        return scores(self.network, *together)
+        return scores(self.network.tasks, *together, calibrators=self.calibrators)
 
     def _labelled(
         self, data: Any, null_values: Sequence[str]
@@ -224,8 +244,8 @@ class Model:
                 problems.add(f"column {name!r} to keep has the name of an estimate; rename it in the table")
         problems.raise_if_any()
 
-    def _columns(self, name: str, estimate: Tensor) -> list[pl.Series]:
-        task = next(task for task in self.network.tasks if task.name == name)
+    def _columns(self, task: Task, raw: Tensor) -> list[pl.Series]:
+        name, estimate = task.name, task.estimate(raw)
         if isinstance(task, Multiclass):
             classes = self.labels.classes[name]
             best = estimate.argmax(dim=1).tolist()
@@ -236,6 +256,9 @@ class Model:
             ]
         if isinstance(task, Binary):
             return [pl.Series(name, estimate.float().numpy())]
-        sigma = self.sigma.get(name)
-        noise = pl.Series(f"{name}_sigma", [sigma], dtype=pl.Float64).new_from_index(0, len(estimate))
-        return [pl.Series(name, estimate.numpy()), noise]
+        columns = [pl.Series(name, estimate.numpy())]
+        columns += [pl.Series(f"{name}_{suffix}", values.numpy()) for suffix, values in task.details(raw).items()]
+        if measured(task):
+            constant = pl.Series(f"{name}_sigma", [self.sigma.get(name)], dtype=pl.Float64)
+            columns.append(constant.new_from_index(0, len(estimate)))
+        return columns

@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.inputs import Grid
 from trunkline.tables.columns.indicator import missing_in, write_indicator
 from trunkline.tables.columns.moments import Moments
+from trunkline.tables.columns.sample import Sample
 from trunkline.tables.rows import BadValue, refuse_where
 from trunkline.tables.schema import Feature
 
@@ -30,6 +32,8 @@ class NumericColumn:
         std: likewise; 1 for a constant column.
         log: sign(x)·log(1+|x|) comes first.
         indicator: whether a second input says "missing".
+        quantiles: of the training rows in even steps from the least to the greatest, likewise after the logarithm, as
+            `Sample.quantiles` gives them; empty where all are missing.
     """
 
     name: str
@@ -37,6 +41,7 @@ class NumericColumn:
     std: float
     log: bool
     indicator: bool
+    quantiles: tuple[float, ...]
 
     kind: ClassVar[str] = "numeric"
 
@@ -45,29 +50,40 @@ class NumericColumn:
         """1, or 2 with the indicator."""
         return 1 + self.indicator
 
+    @property
+    def grids(self) -> tuple[Grid | None, ...]:
+        """For each number the quantiles in its own units; None for the indicator."""
+        grid = self._scale(np.asarray(self.quantiles))
+        return (tuple(grid.tolist()) or None, None)[: self.width]
+
     def encode(self, series: pl.Series, out: np.ndarray) -> None:
         """Write the rows over `out` `[width, N]` float32."""
         values = _as_floats(series, log=self.log)
-        with np.errstate(over="ignore"):
-            scaled = (values - self.mean) / self.std
         missing = missing_in(values, series)
+        scaled = self._scale(values)
         if missing is not None:
             scaled[missing] = 0.0
-        out[0] = np.clip(scaled, -FAR, FAR, out=scaled)
+        out[0] = scaled
         if self.indicator:
             write_indicator(out, missing)
+
+    def _scale(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            scaled = (values - self.mean) / self.std
+        return np.clip(scaled, -FAR, FAR, out=scaled)
 
 
 @final
 class NumericFitter:
-    """Mean and spread of training rows.
+    """Mean, spread and quantiles of training rows.
 
     Args:
         feature: whose column it is.
     """
 
     def __init__(self, feature: Feature) -> None:
-        self._feature, self._moments, self._indicator = feature, Moments(), False
+        self._feature, self._indicator = feature, False
+        self._moments, self._sample = Moments(), Sample()
 
     def see(self, series: pl.Series) -> None:
         """Take in some rows."""
@@ -78,6 +94,7 @@ class NumericFitter:
             if isinstance(mean, float) and math.isfinite(mean):
                 self._indicator |= numbers.null_count() > 0
                 self._moments.merge(count, mean, numbers.var(ddof=0))
+                self._sample.add(numbers.drop_nulls() if numbers.null_count() else numbers)
                 return
         for start in range(0, len(series), BLOCK):
             block = series.slice(start, BLOCK)
@@ -89,7 +106,9 @@ class NumericFitter:
                 raise
             if missing is not None:
                 self._indicator = True
-            self._moments.add(values if missing is None else values[~missing])
+            values = values if missing is None else values[~missing]
+            self._moments.add(values)
+            self._sample.add(values)
 
     def done(self) -> NumericColumn:
         """The column.
@@ -102,7 +121,12 @@ class NumericFitter:
             raise UserError(f"column {name!r} holds numbers too large to average; give it log: true, or mend the rows")
         usable = std > 0 and math.isfinite(std)
         return NumericColumn(
-            name=name, mean=mean, std=std if usable else 1.0, log=self._feature.log, indicator=self._indicator
+            name=name,
+            mean=mean,
+            std=std if usable else 1.0,
+            log=self._feature.log,
+            indicator=self._indicator,
+            quantiles=self._sample.quantiles(),
         )
 
 

@@ -8,18 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trunkline.balance import Equal, FromTorchJD, PCGrad, Sum
-from trunkline.config import Config
 from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.fork import Fork
-from trunkline.mlp import MLP
+from trunkline.mlp import MLP, Layers
 from trunkline.network import Network
-from trunkline.sharing import MMoE, SharedBottom
+from trunkline.sharing import MMoE
 from trunkline.sharing.experts import Experts, StackedLinear
 from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, Regression
 from trunkline.towers import Towers
-from trunkline.training.build import build_sharing
 
 WIDTH = 5
 SIZES = [(1, 1, 1), (1, 3, 6), (2, 1, 6), (3, 4, 1), (3, 4, 9), (17, 5, 6)]
@@ -28,10 +26,12 @@ each_shape = pytest.mark.parametrize("hidden", [[1], [4], [7, 4], [3, 6, 2]], id
 each_fork = pytest.mark.parametrize("balancer", [None, Equal, lambda: Equal(rescale=False)], ids=["none", "equal", "1"])
 
 
-def mmoe(tasks: int = 3, *, experts: int = 4, hidden=(7, 4), width: int = WIDTH, seed: int = 0, **options) -> MMoE:
+def mmoe(tasks: int = 3, *, experts: int = 4, hidden=(7, 4), width: int = WIDTH, seed: int = 0, **layers) -> MMoE:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return MMoE(width, [f"t{i}" for i in range(tasks)], experts=experts, hidden=hidden, **options).double()
+        return MMoE(
+            width, [f"t{i}" for i in range(tasks)], experts=experts, hidden=hidden, layers=Layers(**layers)
+        ).double()
 
 
 def features(n: int, *, width: int = WIDTH, grad: bool = True) -> Tensor:
@@ -46,7 +46,7 @@ def alone(experts: Experts, *, norm: str = "none") -> list[MLP]:
     count, width = linears[0].weight.shape[0], linears[0].weight.shape[2]
     found = []
     for e in range(count):
-        mlp = MLP(width, [linear.weight.shape[1] for linear in linears], norm=norm).double()
+        mlp = MLP(width, [linear.weight.shape[1] for linear in linears], Layers(norm=norm)).double()
         own = [layer for layer in mlp.layers if isinstance(layer, nn.Linear)]
         for mine, theirs in zip(own, linears, strict=True):
             mine.weight.data, mine.bias.data = theirs.weight.data[e].clone(), theirs.bias.data[e].clone()
@@ -70,10 +70,17 @@ def by_a_loop(sharing: MMoE, x: Tensor, experts: list[MLP], gates: list[nn.Linea
 def gates_alone(sharing: MMoE) -> list[nn.Linear]:
     gates = []
     for theirs in sharing.gate:
-        gate = nn.Linear(theirs.in_features, theirs.out_features, bias=False).double()
-        gate.weight.data = theirs.weight.data.clone()
+        gate = nn.Linear(sharing.in_features, sharing.experts.count, bias=False).double()
+        if theirs.weight is not None:
+            gate.weight.data = theirs.weight.data.clone()
         gates.append(gate)
     return gates
+
+
+def shares(sharing: MMoE, x: Tensor) -> Tensor:
+    """`[T, N, E]`."""
+    gates = sharing.gates(x, torch.empty(len(x), 0))
+    return torch.stack([torch.stack(list(gate.values()), 1) for gate in gates.values()])
 
 
 def objective(branches) -> Tensor:
@@ -99,7 +106,10 @@ def test_outputs_and_gradients_are_those_of_a_loop(tasks, experts, n, hidden, ba
     objective(branches).backward()
     objective(expected).backward()
     close(x.grad, other_x.grad)
-    close([gate.weight.grad for gate in sharing.gate], [gate.weight.grad for gate in gates])
+    for mine, theirs in zip(sharing.gate, gates, strict=True):
+        # One expert has the share 1: its gate has nothing to learn, and no weights.
+        close(theirs.weight.grad if mine.weight is None else mine.weight.grad, theirs.weight.grad)
+        assert (mine.weight is None) == (experts == 1)
     linears = [layer for layer in sharing.experts.layers if isinstance(layer, StackedLinear)]
     for e, perceptron in enumerate(perceptrons):
         own = [layer for layer in perceptron.layers if isinstance(layer, nn.Linear)]
@@ -162,11 +172,10 @@ def test_experts_give_contiguous_rows():
 @each_size
 def test_gates_are_the_weights_of_the_mixture(tasks, experts, n):
     sharing, x = mmoe(tasks, experts=experts), features(n)
-    gates = sharing.gates(x)
-    assert gates.shape == (tasks, n, experts)
-    close(gates.sum(2), torch.ones(tasks, n).double())
-    close(gates, torch.stack([functional.softmax(gate(x), dim=1) for gate in sharing.gate]))
-    mixed = torch.einsum("tne,ned->tnd", gates, sharing.experts(x))
+    found = shares(sharing, x)
+    assert found.shape == (tasks, n, experts)
+    close(found, torch.stack([functional.softmax(gate(x), dim=1) for gate in gates_alone(sharing)]))
+    mixed = torch.einsum("tne,ned->tnd", found, sharing.experts(x))
     close(list(sharing(x, Fork(tasks, Equal()).split)), list(mixed))
 
 
@@ -242,7 +251,9 @@ def network(fork: Fork, *, at: str, rows=(9, 8), norm: str = "none") -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         embedding = Embedding(list(rows), [4] * len(rows), 2, scale=1.0)
-        sharing = MMoE(embedding.out_features, [task.name for task in TASKS], experts=3, hidden=[7, 5], norm=norm)
+        sharing = MMoE(
+            embedding.out_features, [t.name for t in TASKS], experts=3, hidden=[7, 5], layers=Layers(norm=norm)
+        )
         return Network(embedding, sharing, fork, Towers(TASKS, 5, [4]), at=at).double()
 
 
@@ -313,7 +324,7 @@ def test_a_network_learns_tasks_that_pull_apart():
     labels = {"one": x[:, 0].abs() + x[:, 1], "two": x[:, 0].abs() - x[:, 1]}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     ids, first = torch.empty(256, 0, dtype=torch.int64), None
-    before = sharing.gates(x).detach()
+    before = shares(sharing, x).detach()
     for _ in range(200):
         losses, active = model.losses(model(ids, x), labels)
         first = losses.detach() if first is None else first
@@ -321,7 +332,7 @@ def test_a_network_learns_tasks_that_pull_apart():
         Sum(2)(losses, active).backward()
         optimizer.step()
     assert (losses < 0.1 * first).all(), (first, losses)
-    assert (sharing.gates(x) - before).abs().max() > 0.05
+    assert (shares(sharing, x) - before).abs().max() > 0.05
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, at any graph break
@@ -357,8 +368,6 @@ def test_half_precision_keeps_its_dtype_and_comes_close():
         ({"experts": 0}, "experts 0: there must be at least 1"),
         ({"hidden": []}, r"hidden \[\]: an expert needs at least one layer"),
         ({"hidden": [4, 0]}, r"widths \[5, 4, 0\]: each must be at least 1"),
-        ({"dropout": 1.0}, "dropout 1.0"),
-        ({"norm": "group"}, "norm 'group': it is one of none, batch, layer"),
     ],
 )
 def test_impossible_arguments_are_refused(changes, message):
@@ -367,60 +376,8 @@ def test_impossible_arguments_are_refused(changes, message):
 
 
 def test_a_fork_of_another_number_of_branches_is_refused():
-    with pytest.raises(UserError, match="3 gates need 3 branches, got 2"):
+    with pytest.raises(UserError, match="3 tasks need 3 branches, got 2"):
         mmoe()(features(4), Fork(2, Equal()).split)
-
-
-def config(sharing, **network) -> Config:
-    return Config.make({"tasks": {"click": "binary", "buy": "binary"}, "network": {"sharing": sharing} | network})
-
-
-def test_the_config_builds_what_it_says():
-    tasks = [Binary(name="click"), Binary(name="buy")]
-    for short in ("mmoe", {"kind": "mmoe"}, {"kind": "mmoe", "experts": 8, "hidden": [256, 128]}):
-        sharing = build_sharing(config(short).network, 6, tasks)
-        assert isinstance(sharing, MMoE)
-        plain = MMoE(6, ["click", "buy"])
-        assert {k: v.shape for k, v in sharing.state_dict().items()} == {
-            k: v.shape for k, v in plain.state_dict().items()
-        }
-        assert list(sharing.owners()) == ["shared", "gate.click", "gate.buy"]
-    sharing = build_sharing(
-        config({"kind": "mmoe", "experts": 3, "hidden": [5]}, dropout=0.3, norm="layer").network, 6, tasks
-    )
-    assert (len(sharing.experts.layers[0].weight), sharing.out_features) == (3, 5)
-    assert any(isinstance(module, nn.GroupNorm) for module in sharing.modules())
-    assert [module.p for module in sharing.modules() if isinstance(module, nn.Dropout)] == [0.3]
-
-
-@pytest.mark.parametrize("short", ["shared_bottom", {"hidden": [4]}, {"kind": "shared_bottom", "hidden": [4]}])
-def test_a_shared_bottom_is_what_is_built_unless_told_otherwise(short):
-    assert isinstance(build_sharing(config(short).network, 6, [Binary(name="click")]), SharedBottom)
-
-
-def test_the_config_says_all_that_it_built():
-    resolved = config("mmoe")
-    assert resolved.model_dump()["network"]["sharing"] == {"kind": "mmoe", "experts": 8, "hidden": [256, 128]}
-    assert Config.make(resolved, overrides={"network.sharing.experts": 3}).network.sharing.experts == 3
-
-
-@pytest.mark.parametrize(
-    ("sharing", "words"),
-    [
-        ("mmo", "network.sharing: kind 'mmo' is unknown; did you mean 'mmoe'? (known: shared_bottom, mmoe)"),
-        ({"kind": "ple"}, "network.sharing: kind 'ple' is unknown (known: shared_bottom, mmoe)"),
-        ({"kind": "mmoe", "expert": 3}, "unknown key 'expert' in network.sharing; did you mean 'experts'?"),
-        ({"hidden": [3], "experts": 3}, "unknown key 'experts' in network.sharing (known: hidden, kind)"),
-        ({"kind": "mmoe", "experts": 0}, "network.sharing.experts: 0"),
-        ({"kind": "mmoe", "hidden": []}, "network.sharing.hidden: []"),
-        (3, "network.sharing: 3"),
-    ],
-)
-def test_what_the_config_gets_wrong_is_named(sharing, words):
-    with pytest.raises(UserError) as error:
-        config(sharing)
-    (problem,) = error.value.problems
-    assert words in problem
 
 
 @each_shape

@@ -1,0 +1,34 @@
+"""How several losses become one update."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer
+
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES, find_method, method_options
+from trunkline.config.section import Chosen, Positive, Section, chosen
+
+_gradients = chosen(lambda kind: method_options(find_method(kind, GRADIENTS)))
+
+
+def _without_gradients(value: Any) -> Any:
+    return None if value in (None, "none", {"kind": "none"}) else _gradients(value)
+
+
+Objective = Annotated[Chosen, BeforeValidator(chosen(lambda kind: method_options(find_method(kind, OBJECTIVES))))]
+Gradients = Annotated[
+    Chosen | None,
+    BeforeValidator(_without_gradients),
+    PlainSerializer(lambda value: "none" if value is None else value.model_dump()),
+]
+
+
+class BalanceConfig(Section):
+    """How several losses become one update."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    objective: Objective = Chosen(kind="uncertainty")
+    gradients: Gradients = None
+    at: Literal["fork", "parameters"] = "fork"
+    update_every: Positive = 1
+    """Steps from one set of gradient weights to the next."""

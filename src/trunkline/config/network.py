@@ -1,0 +1,46 @@
+"""The network's shape."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from trunkline.config.section import Chosen, Positive, Section, chosen
+from trunkline.interaction import find_interaction, interaction_options
+from trunkline.mlp import Activation, Norm
+from trunkline.numbers import find_numbers, numbers_options
+from trunkline.sharing.architectures import architecture_options, find_architecture
+
+Sharing = Annotated[
+    Chosen, BeforeValidator(chosen(lambda kind: architecture_options(find_architecture(kind)), default="shared_bottom"))
+]
+
+Numbers = Annotated[Chosen, BeforeValidator(chosen(lambda kind: numbers_options(find_numbers(kind))))]
+Interaction = Annotated[Chosen, BeforeValidator(chosen(lambda kind: interaction_options(find_interaction(kind))))]
+
+
+class TowersConfig(Section):
+    """See `towers.Towers`."""
+
+    hidden: list[Positive] = [64]
+
+
+class EmbeddingConfig(Section):
+    """See `embedding.Embedding`."""
+
+    sparse_above: Annotated[int, Field(ge=0)] | None = 10_000
+
+
+class NetworkConfig(Section):
+    """The network's shape."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    numbers: Numbers = Chosen(kind="plain")
+    interaction: Interaction = Chosen(kind="none")
+    sharing: Sharing = Chosen(kind="shared_bottom")
+    towers: TowersConfig = TowersConfig()
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    norm: Norm = "none"
+    activation: Activation = "relu"
+    residual: bool = False

@@ -1,0 +1,119 @@
+"""What all parts of the config have in common."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
+
+from trunkline.errors import UserError, did_you_mean
+
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Paths = str | list[str]
+Options = Mapping[str, tuple[Any, Any]]
+"""Options by name: (type, default), default `inspect.Parameter.empty` where it must be given."""
+
+
+class Section(BaseModel):
+    """A part of the config; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _readable(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Kind first; a null only where it differs from the default."""
+        fields = type(self).model_fields
+        values = {
+            k: v for k, v in handler(self).items() if v is not None or k not in fields or fields[k].default is not None
+        }
+        return ({"kind": values["kind"]} if "kind" in values else {}) | values
+
+
+class Chosen(Section):
+    """A thing chosen by name, and its options, all written out."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The options."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+def kind_alone(value: Any) -> Any:
+    """`uncertainty` is short for `{kind: uncertainty}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def chosen(
+    options_of: Callable[[str], Options], *, default: str | None = None, common: type[Chosen] = Chosen
+) -> Callable[[Any], Any]:
+    """A validator of a `Chosen`.
+
+    Args:
+        options_of: the options of a name; raises `UserError` for an unknown one.
+        default: the kind where options are given without one.
+        common: the model, whose own fields every kind takes.
+    """
+    shared = [name for name in common.model_fields if name != "kind"]
+
+    def check(value: Any) -> Any:
+        raw = value.model_dump() if isinstance(value, Chosen) else kind_alone(value)
+        if isinstance(raw, dict) and default is not None:
+            raw = {"kind": default, **raw}
+        if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+            raise ValueError(f"{value!r}: give its kind, or its kind and options")
+        try:
+            known = options_of(raw["kind"])
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        own = {name: v for name, v in raw.items() if name not in ("kind", *shared)}
+        declared = {name: raw[name] for name in shared if name in raw}
+        return {"kind": raw["kind"], **declared, **_checked(raw["kind"], own, known, shared)}
+
+    return check
+
+
+def _checked(kind: str, raw: Mapping[str, Any], known: Options, shared: list[str]) -> dict[str, Any]:
+    problems, values = [], {}
+    for name in raw:
+        if name not in known:
+            names = [*known, *shared]
+            problems.append(
+                f"unknown key {name!r} in {kind}{did_you_mean(name, names)} (known: {', '.join(names) or 'none'})"
+            )
+    for name, (annotation, default) in known.items():
+        value = raw.get(name, default)
+        if value is inspect.Parameter.empty:
+            problems.append(f"{name} is missing; {kind} needs it")
+            continue
+        # A number for each task may stand where the constructor takes a list of them.
+        per_task = isinstance(value, dict) and not _takes_mapping(annotation)
+        try:
+            checked = TypeAdapter(dict[str, float] if per_task else annotation).validate_python(value)
+            # As YAML would give it back, lest a config differ from its own file.
+            values[name] = checked if str(annotation).startswith("tuple[") else _lists(checked)
+        except ValidationError as error:
+            problems.append(f"{name} of {kind}: {value!r}: {error.errors()[0]['msg']}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return values
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _takes_mapping(annotation: Any) -> bool:
+    return "Mapping" in str(annotation) or "dict" in str(annotation)

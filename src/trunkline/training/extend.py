@@ -1,0 +1,173 @@
+"""A trained network gets further tasks: what it knows stays, frozen or at a small rate of its own."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trunkline.config import Config
+from trunkline.config.yaml_file import load_yaml, put
+from trunkline.errors import Problems, UserError
+from trunkline.network import Network
+from trunkline.training.build import build_features, check_config, check_subnets
+from trunkline.training.calibration import check_calibration
+from trunkline.training.data import prepare
+from trunkline.training.files import RunFolder, TemporaryFolder, write_text
+from trunkline.training.fit import Watcher, resolved, train_prepared
+from trunkline.training.fit_pass import fit_labels
+from trunkline.training.fitted import write_fitted
+from trunkline.training.frames import as_polars
+from trunkline.training.loop import Loop
+from trunkline.training.model import Model
+from trunkline.training.parts import open_parts
+
+SECTIONS = ("tasks", "data", "balance", "optimizer", "training")
+"""What an extension may say; features and network are the run's."""
+
+
+def extend(
+    run: str | Path,
+    config: Mapping[str, Any] | str | Path,
+    *,
+    train: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    old_lr: float = 0.0,
+    overwrite: bool = False,
+    on_start: Callable[[Loop], None] | None = None,
+    on_line: Watcher | None = None,
+) -> Model:
+    """Add tasks to a trained network, and train what they own.
+
+    Features, their encoding and the network's shape are the run's. With `old_lr` 0 all that the run had is frozen: its
+    parameters and normalisation stay as they are to the bit, its tasks' losses play no part, and only the new tasks'
+    towers (gates, experts, trunks) learn. With a rate above 0 the old subnets learn on at that rate, with all tasks'
+    losses.
+
+    The result is a run like any other; Ctrl-C leaves a checkpoint with which `trunkline train OUT/config.yaml --out OUT
+    --resume` goes on.
+
+    Args:
+        run: a run folder.
+        config: `tasks`, the new ones, and where wanted `data`, `balance`, `optimizer` and `training` instead of the
+            run's. The rows hold the run's labels too.
+        train: training rows as a frame, instead of the config's files.
+        valid: validation rows, likewise.
+        test: test rows, likewise.
+        out: run folder of the result; a temporary one that goes with the model if not given.
+        overrides: config values by dotted path, as in `fit`.
+        old_lr: learning rate of what the run had.
+        overwrite: replace a run that lies in `out`.
+        on_start: as in `fit`.
+        on_line: as in `fit`.
+
+    Returns:
+        The model of old and new tasks.
+
+    Raises:
+        UserError: no trained run; an unknown section; a task that is there already; an architecture whose old tasks
+            read what a new one brings (`cross_stitch`, `ple` of several levels), so that they cannot stay as they are; what
+            `fit` raises.
+        KeyboardInterrupt: as in `fit`.
+    """
+    old = Model.load(run, device="cpu")
+    whole = _together(old, config, overrides or {}, old_lr)
+    given = {"train": train, "valid": valid, "test": test}
+    frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
+    tasks = check_config(whole)
+    labels = fit_labels(open_parts(whole.data, frames)["train"], tasks, old.labels)
+    whole = _with_rates(whole, old, old_lr)
+    check_subnets(whole, labels.tasks, old.encoder.inputs)
+    data = prepare(whole, tasks, build_features(whole) or [], frames, fitted=(old.encoder, labels))
+    check_calibration(
+        {name: task.calibrate for name, task in whole.tasks.items()}, labels.tasks, valid="valid" in data.stores
+    )
+    holder = TemporaryFolder() if out is None else None
+    place = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
+    if place.path.resolve() == Path(run).resolve():
+        raise UserError(f"{place.path} is the run to extend; choose another folder with --out")
+    place.start(overwrite=overwrite)
+    whole = resolved(whole, data)
+    write_text(place.config, whole.to_yaml())
+    write_fitted(place.encoder, data.encoder, data.labels)
+    tensors = old.network.state_dict()
+    return train_prepared(
+        whole,
+        data,
+        place,
+        warm=lambda network: _take_over(network, tensors),
+        on_start=on_start,
+        on_line=on_line,
+        holder=holder,
+    )
+
+
+def _together(
+    old: Model, config: Mapping[str, Any] | str | Path, overrides: Mapping[str, Any], old_lr: float
+) -> Config:
+    """The run's config with the new tasks, and the sections given instead of its own."""
+    name = str(config) if isinstance(config, (str, Path)) else "the config"
+    raw = load_yaml(Path(config)) if isinstance(config, (str, Path)) else dict(config)
+    problems = Problems()
+    for section in raw:
+        if section not in SECTIONS:
+            problems.add(f"{name}: {section} is the run's; an extension may hold {', '.join(SECTIONS)}")
+    given = raw.get("tasks") or {}
+    if not isinstance(given, Mapping):
+        problems.add(f"{name}: tasks holds {type(given).__name__}; it holds the new tasks by name")
+        given = {}
+    twice = [task for task in given if task in old.config.tasks]
+    for task in twice:
+        problems.add(f"{name}: task {task} is in the run already; give the new task another name")
+    if not given:
+        problems.add(f"{name}: tasks is missing; name the tasks to add")
+    if not old_lr >= 0:
+        problems.add(f"old_lr {old_lr}: it must be 0 (frozen) or above")
+    problems.raise_if_any()
+    base = old.config.model_dump(mode="json")
+    (base["data"].get("split") or {}).pop("result", None)
+    if old_lr == 0:
+        # Nothing that tasks share learns: there is no gradient to balance.
+        base["balance"] |= {"gradients": "none", "at": "fork"}
+    merged = base | {section: raw[section] for section in raw if section != "tasks"}
+    merged["tasks"] = {**base["tasks"], **given}
+    for path, value in overrides.items():
+        put(merged, path, value)
+    return Config.make(merged)
+
+
+def _with_rates(config: Config, old: Model, old_lr: float) -> Config:
+    """The config in which every subnet that the run had learns at `old_lr`, unless the config names its rate."""
+    raw = config.model_dump(mode="json")
+    subnets = raw["optimizer"]["subnets"]
+    had = [name for name in old.network.owners() if name != "balance"]
+    raw["optimizer"]["subnets"] = {**{name: {"lr": old_lr} for name in had}, **subnets}
+    return Config.make(raw)
+
+
+def _take_over(network: Network, tensors: Mapping[str, Tensor]) -> None:
+    """Put a smaller network's tensors into a larger one's places.
+
+    Raises:
+        UserError: a part of the trunk has another shape, since new tasks change it.
+    """
+    own = network.state_dict()
+    changed = sorted(
+        name
+        for name, tensor in tensors.items()
+        if not name.startswith("fork.") and (name not in own or own[name].shape != tensor.shape)
+    )
+    if changed:
+        kind = type(network.sharing).__name__
+        raise UserError(
+            f"a {kind} network cannot be extended: its old tasks read what a new one brings ({changed[0]} would change "
+            "its shape); train all tasks together"
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if not name.startswith("fork."):
+                own[name].copy_(tensor)
