@@ -33,7 +33,7 @@ def network(tasks: int, method: str | None, every: int = 1) -> Network:
     balancer = None
     if method is not None:
         names = [kind.name for kind in kinds]
-        balancer = make_method(GRADIENTS[method], {}, tasks=names, exponents=[1.0] * tasks, parameters=0)
+        balancer = make_method(GRADIENTS, method, {}, tasks=names, exponents=[1.0] * tasks, parameters=0)
     embedding = Embedding([], [], INPUTS)
     return Network(
         embedding, SharedBottom(INPUTS, [256, 128]), Fork(tasks, balancer, update_every=every), Towers(kinds, 128, [64])
@@ -44,7 +44,7 @@ def our_step(tasks: int, method: str | None, objective: str = "sum", every: int 
     net = network(tasks, method, every)
     names = [task.name for task in net.tasks]
     options = {"weights": [1.0] * tasks} if objective == "fixed" else {}
-    merge = make_method(OBJECTIVES[objective], options, tasks=names, exponents=[1.0] * tasks, parameters=0)
+    merge = make_method(OBJECTIVES, objective, options, tasks=names, exponents=[1.0] * tasks, parameters=0)
     optimizer = torch.optim.Adam([*net.parameters(), *merge.parameters()], fused=True)
     net.fork.measure = "norms" in merge.observes
     active = torch.ones(tasks, dtype=torch.bool)

@@ -14,9 +14,6 @@ from trunkline.interaction import (
     NoInteraction,
     Pairwise,
     Run,
-    find_interaction,
-    interaction_options,
-    make_interaction,
 )
 
 FIELDS = {
@@ -137,16 +134,16 @@ def test_a_low_rank_has_few_parameters():
 
 
 def test_the_table_and_its_options():
-    assert {name: interaction_options(kind) for name, kind in INTERACTIONS.items()} == {
+    assert {name: INTERACTIONS.options(name) for name in INTERACTIONS} == {
         "none": {},
         "dcn_v2": {"layers": (int, 2), "rank": (int | None, None)},
         "pairwise": {},
     }
-    made = make_interaction(find_interaction("dcn_v2"), {"layers": 3}, fields=FIELDS["two"])
+    made = INTERACTIONS.make("dcn_v2", {"layers": 3}, fields=FIELDS["two"])
     assert isinstance(made, CrossLayers)
     assert len(made.layers) == 3
     with pytest.raises(UserError, match=r"interaction 'dcn' is unknown(.|\n)*pairwise: Appends"):
-        find_interaction("dcn")
+        INTERACTIONS.find("dcn")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ def test_shapes(n, hidden, norm):
 
 
 def test_no_hidden_layer_is_the_identity():
-    mlp, x = MLP(4, [], Layers(dropout=0.5, norm="batch")), torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    mlp, x = (
+        MLP(4, [], Layers(dropout=0.5, norm="batch")),
+        torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+    )
     assert torch.equal(mlp(x), x)
     assert mlp.out_features == 4
     assert not list(mlp.parameters())

@@ -16,9 +16,6 @@ from trunkline.numbers import (
     PeriodicNumbers,
     PiecewiseNumbers,
     PlainNumbers,
-    find_numbers,
-    make_numbers,
-    numbers_options,
 )
 
 EVEN = tuple(i / 16 - 4 for i in range(129))
@@ -212,17 +209,17 @@ def test_scale_is_that_of_the_frequencies():
 
 
 def test_the_table_and_its_options():
-    assert {name: set(numbers_options(kind)) for name, kind in NUMBERS.items()} == {
+    assert {name: set(NUMBERS.options(name)) for name in NUMBERS} == {
         "plain": set(),
         "piecewise": {"bins", "dim"},
         "periodic": {"frequencies", "scale", "dim"},
     }
-    assert numbers_options(PiecewiseNumbers)["bins"] == (int, 48)
-    made = make_numbers(find_numbers("periodic"), {"dim": 3, "frequencies": 2}, quantiles=[EVEN, None])
+    assert NUMBERS.options("piecewise")["bins"] == (int, 48)
+    made = NUMBERS.make("periodic", {"dim": 3, "frequencies": 2}, quantiles=[EVEN, None])
     assert isinstance(made, PeriodicNumbers)
     assert made.out_features == 4
     with pytest.raises(UserError, match=r"numbers 'periodik' is unknown; did you mean 'periodic'\?(.|\n)*piecewise: A"):
-        find_numbers("periodik")
+        NUMBERS.find("periodik")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """Products of features, made before anything is shared."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from trunkline.choices import find, make, options
+from trunkline.choices import Choices
 from trunkline.errors import UserError
 
 
@@ -152,43 +152,16 @@ class Pairwise(Interaction):
         return torch.cat([x, *products], dim=1)
 
 
-INTERACTIONS: dict[str, type[Interaction]] = {
-    "none": NoInteraction,
-    "dcn_v2": CrossLayers,
-    "pairwise": Pairwise,
-}
+INTERACTIONS: Choices[Interaction] = Choices(
+    "interaction",
+    {
+        "none": NoInteraction,
+        "dcn_v2": CrossLayers,
+        "pairwise": Pairwise,
+    },
+    context=("fields",),
+)
 """How features can meet."""
-
-CONTEXT = ("fields",)
-"""Constructor arguments that the network knows and a user does not give."""
-
-
-def find_interaction(name: str) -> type[Interaction]:
-    """The class of that name.
-
-    Raises:
-        UserError: an unknown name, with the table, a line each.
-    """
-    return find("interaction", name, INTERACTIONS)
-
-
-def interaction_options(interaction: type[Interaction]) -> dict[str, tuple[Any, Any]]:
-    """Its own options; see `choices.options`."""
-    return options(interaction, CONTEXT)
-
-
-def make_interaction(interaction: type[Interaction], values: Mapping[str, Any], *, fields: Fields) -> Interaction:
-    """An instance, given its options and what the network knows.
-
-    Args:
-        interaction: from `find_interaction`.
-        values: its options.
-        fields: of the features.
-
-    Raises:
-        UserError: values out of range; fields that it can make nothing of.
-    """
-    return make(interaction, values, {"fields": fields})
 
 
 def _told(runs: Sequence[Run]) -> str:

@@ -1,6 +1,7 @@
 """The network: inputs -> embedding -> sharing -> fork -> towers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal, final, get_args
 
 import torch
@@ -19,6 +20,18 @@ from trunkline.tasks import Task, sample_space, task_losses
 from trunkline.towers import Towers
 
 At = Literal["fork", "parameters"]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards each part is in the mode that it had."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 @final
@@ -52,7 +65,9 @@ class Network(nn.Module):
             problems.add(f"the embedding is {embedding.out_features} wide, the sharing reads {sharing.in_features}")
         if isinstance(embedding, Apart) != sharing.separate:
             kind = type(sharing).__name__
-            problems.add(f"{kind} wants an embedding for each task" if sharing.separate else f"{kind} wants one embedding")
+            problems.add(
+                f"{kind} wants an embedding for each task" if sharing.separate else f"{kind} wants one embedding"
+            )
         if sharing.out_features != towers.in_features:
             problems.add(f"the sharing is {sharing.out_features} wide, the towers read {towers.in_features}")
         names = tuple(task.name for task in towers.tasks)
@@ -113,13 +128,9 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def gates(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = ()) -> Gates:
-        """How each gate mixes its experts for each row `{gate: {expert: [N]}}`, as in evaluation; the mode is kept."""
-        training = self.training
-        self.eval()
-        try:
+        """How each gate mixes its experts for each row `{gate: {expert: [N]}}`, as in evaluation; each part's mode is kept."""
+        with evaluating(self):
             return self.sharing.gates(self.embedding(ids, numbers, lists), ids)
-        finally:
-            self.train(training)
 
     def losses(
         self,

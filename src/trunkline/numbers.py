@@ -2,13 +2,13 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from trunkline.choices import find, make, options
+from trunkline.choices import Choices
 from trunkline.errors import UserError
 from trunkline.inputs import Grid
 
@@ -149,43 +149,16 @@ class PeriodicNumbers(Numbers):
         return torch.cat([self.vectors(own).flatten(1), rest], dim=1)
 
 
-NUMBERS: dict[str, type[Numbers]] = {
-    "plain": PlainNumbers,
-    "piecewise": PiecewiseNumbers,
-    "periodic": PeriodicNumbers,
-}
+NUMBERS: Choices[Numbers] = Choices(
+    "numbers",
+    {
+        "plain": PlainNumbers,
+        "piecewise": PiecewiseNumbers,
+        "periodic": PeriodicNumbers,
+    },
+    context=("quantiles",),
+)
 """What can become of numbers."""
-
-CONTEXT = ("quantiles",)
-"""Constructor arguments that the network knows and a user does not give."""
-
-
-def find_numbers(name: str) -> type[Numbers]:
-    """The class of that name.
-
-    Raises:
-        UserError: an unknown name, with the table, a line each.
-    """
-    return find("numbers", name, NUMBERS)
-
-
-def numbers_options(numbers: type[Numbers]) -> dict[str, tuple[Any, Any]]:
-    """Its own options; see `choices.options`."""
-    return options(numbers, CONTEXT)
-
-
-def make_numbers(numbers: type[Numbers], values: Mapping[str, Any], *, quantiles: Sequence[Grid | None]) -> Numbers:
-    """An instance, given its options and what the network knows.
-
-    Args:
-        numbers: from `find_numbers`.
-        values: its options.
-        quantiles: of each of the M numbers.
-
-    Raises:
-        UserError: values out of range; the library is not there.
-    """
-    return make(numbers, values, {"quantiles": quantiles})
 
 
 @final

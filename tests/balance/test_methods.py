@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from trunkline.balance import FromTorchJD, GramianBalancer, JacobianBalancer, ObjectiveBalancer, Sum
-from trunkline.balance.methods import CONTEXT, GRADIENTS, OBJECTIVES, find_method, make_method, options, summary
+from trunkline.balance.methods import CONTEXT, GRADIENTS, OBJECTIVES, make_method
+from trunkline.choices import summary
 from trunkline.embedding import Embedding
 from trunkline.errors import UserError
 from trunkline.fork import Fork
@@ -31,7 +32,7 @@ each_method = pytest.mark.parametrize(("table", "name"), METHODS, ids=[f"{t}-{n}
 def made(table, name, parameters):
     exponents = [task.exponent for task in TASKS]
     values = REQUIRED.get(name, {})
-    return make_method(TABLES[table][name], values, tasks=NAMES, exponents=exponents, parameters=parameters)
+    return make_method(TABLES[table], name, values, tasks=NAMES, exponents=exponents, parameters=parameters)
 
 
 def network(balancer_of, *, at="fork"):
@@ -82,14 +83,14 @@ def test_no_method_is_missing():
 
 @each_method
 def test_a_name_finds_its_class(table, name):
-    assert find_method(name, TABLES[table]) is TABLES[table][name]
+    assert TABLES[table].find(name) is TABLES[table][name]
 
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(("wrong", "right"), [("pcgrd", "pcgrad"), ("uncertanty", "uncertainty"), ("zzz", "")])
 def test_an_unknown_name_prints_the_table(table, wrong, right):
     with pytest.raises(UserError) as error:
-        find_method(wrong, TABLES[table])
+        TABLES[table].find(wrong)
     first, *lines = str(error.value).splitlines()
     assert first.startswith(f"method '{wrong}' is unknown")
     assert ("did you mean" in first) == (right in TABLES[table])
@@ -102,7 +103,7 @@ def test_an_unknown_name_prints_the_table(table, wrong, right):
 @each_method
 def test_options_are_given_by_keyword_and_have_defaults(table, name):
     method = TABLES[table][name]
-    given = options(method)
+    given = TABLES[table].options(name)
     parameters = inspect.signature(method.__init__).parameters
     for option, (kind, default) in given.items():
         assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY, option
@@ -134,7 +135,7 @@ def test_every_method_is_made_and_trains_a_step(table, name):
 
 def test_values_for_each_task_come_by_name_or_in_order():
     def weights(values):
-        return make_method(OBJECTIVES["fixed"], {"weights": values}, tasks=NAMES, exponents=[1.0] * 3, parameters=0)
+        return make_method(OBJECTIVES, "fixed", {"weights": values}, tasks=NAMES, exponents=[1.0] * 3, parameters=0)
 
     assert weights({"buy": 3.0, "click": 1.0, "dwell": 2.0}).weights.tolist() == [1.0, 2.0, 3.0]
     assert weights([1.0, 2.0, 3.0]).weights.tolist() == [1.0, 2.0, 3.0]
@@ -150,7 +151,7 @@ def test_values_for_each_task_come_by_name_or_in_order():
 )
 def test_values_that_do_not_name_each_task_are_refused(values, found):
     with pytest.raises(UserError, match=found):
-        make_method(OBJECTIVES["fixed"], {"weights": values}, tasks=NAMES, exponents=[1.0] * 3, parameters=0)
+        make_method(OBJECTIVES, "fixed", {"weights": values}, tasks=NAMES, exponents=[1.0] * 3, parameters=0)
 
 
 def test_an_aggregators_arguments_are_no_values_for_tasks():
@@ -166,9 +167,9 @@ def test_an_aggregators_arguments_are_no_values_for_tasks():
 
 
 def test_the_network_says_what_the_user_does_not():
-    moco = make_method(GRADIENTS["moco"], {"beta": 0.25}, tasks=NAMES, exponents=[1.0] * 3, parameters=17)
+    moco = make_method(GRADIENTS, "moco", {"beta": 0.25}, tasks=NAMES, exponents=[1.0] * 3, parameters=17)
     assert (moco.tracked.shape, moco.beta) == ((3, 17), 0.25)
-    uncertainty = make_method(OBJECTIVES["uncertainty"], {}, tasks=NAMES, exponents=[1.0, 0.5, 1.0], parameters=17)
+    uncertainty = make_method(OBJECTIVES, "uncertainty", {}, tasks=NAMES, exponents=[1.0, 0.5, 1.0], parameters=17)
     assert uncertainty.tasks == 3
     assert isinstance(uncertainty, nn.Module)
 
@@ -185,4 +186,4 @@ def test_the_network_says_what_the_user_does_not():
 )
 def test_values_out_of_range_are_refused_by_the_method(table, name, values, message):
     with pytest.raises(UserError, match=message):
-        make_method(TABLES[table][name], values, tasks=NAMES, exponents=[1.0] * 3, parameters=4)
+        make_method(TABLES[table], name, values, tasks=NAMES, exponents=[1.0] * 3, parameters=4)

@@ -17,7 +17,7 @@ from trunkline.inputs import Place
 from trunkline.mlp import Layers
 from trunkline.network import Network
 from trunkline.sharing import Sharing
-from trunkline.sharing.architectures import ARCHITECTURES, find_architecture, make_architecture
+from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.sharing.experts import StackedLinear
 from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, task_losses
@@ -66,12 +66,12 @@ class Case:
 
     def make(self, tasks: Sequence[str], *, layers: Layers | None = None, seed: int = 0) -> Sharing:
         """In evaluation mode and float64."""
-        architecture = find_architecture(self.kind)
+        architecture = ARCHITECTURES.find(self.kind)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return (
-                make_architecture(
-                    architecture,
+                ARCHITECTURES.make(
+                    self.kind,
                     self.options(tasks) if callable(self.options) else self.options,
                     in_features=WIDTH * len(tasks) if architecture.separate else WIDTH,
                     tasks=tasks,
@@ -334,7 +334,7 @@ def test_the_exact_path_balances_by_all_that_the_cut_uses(case):
 
 @each
 def test_a_network_balances_exactly_tables_included(case):
-    if find_architecture(case.kind).separate:
+    if ARCHITECTURES.find(case.kind).separate:
         pytest.skip("tasks that share nothing have nothing to balance")
     tasks, found = [Binary(name=name) for name in NAMES[:3]], []
     for at, balancer in (("parameters", Equal()), ("fork", None)):

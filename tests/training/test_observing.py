@@ -240,7 +240,7 @@ def test_a_gradient_of_zero_has_no_direction():
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_asking_for_weights_changes_nothing(name):
     values = {"weights": [1.0, 2.0, 3.0]} if name == "fixed" else {}
-    objective = make_method(OBJECTIVES[name], values, tasks=["a", "b", "c"], exponents=[1.0, 0.5, 1.0], parameters=0)
+    objective = make_method(OBJECTIVES, name, values, tasks=["a", "b", "c"], exponents=[1.0, 0.5, 1.0], parameters=0)
     optimizer = torch.optim.SGD([*objective.parameters(), nn.Parameter(torch.zeros(1))], lr=0.1)
     generator = torch.Generator().manual_seed(0)
     active = torch.tensor([True, True, False])

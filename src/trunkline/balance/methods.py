@@ -1,7 +1,7 @@
 """The table of methods: names at the edge, classes inside."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from trunkline.balance.aligned import AlignedMTL
 from trunkline.balance.base import GramianBalancer, JacobianBalancer, ObjectiveBalancer
@@ -33,85 +33,88 @@ from trunkline.balance.sum import Sum
 from trunkline.balance.uncertainty import Uncertainty
 from trunkline.balance.upgrad import UPGrad
 from trunkline.balance.uw_so import UWSO
-from trunkline.choices import find, make, options
+from trunkline.choices import Choices
 from trunkline.errors import UserError
 
-OBJECTIVES: dict[str, type[ObjectiveBalancer]] = {
-    "sum": Sum,
-    "fixed": Fixed,
-    "uncertainty": Uncertainty,
-    "revised_uncertainty": RevisedUncertainty,
-    "uw_so": UWSO,
-    "dwa": DWA,
-    "rlw": RLW,
-    "geometric": Geometric,
-    "imtl_l": IMTLL,
-    "famo": FAMO,
-    "stch": STCH,
-    "gradnorm": GradNorm,
-}
-"""What merges losses."""
-
-GRADIENTS: dict[str, type[GramianBalancer] | type[JacobianBalancer]] = {
-    "equal": Equal,
-    "mgda": MGDA,
-    "pcgrad": PCGrad,
-    "gradvac": GradVac,
-    "cagrad": CAGrad,
-    "imtl_g": IMTLG,
-    "nash": NashMTL,
-    "fairgrad": FairGrad,
-    "aligned": AlignedMTL,
-    "upgrad": UPGrad,
-    "dualproj": DualProj,
-    "conflict_free": ConFIG,
-    "graddrop": GradDrop,
-    "torchjd": FromTorchJD,
-    "moco": MoCo,
-    "db_mtl": DBMTL,
-    "excess_mtl": ExcessMTL,
-}
-"""What balances gradients."""
-
-Method = type[ObjectiveBalancer] | type[GramianBalancer] | type[JacobianBalancer]
+M = TypeVar("M")
 CONTEXT = ("tasks", "parameters", "exponents")
 """Constructor arguments that the network knows and a user does not give."""
 
+OBJECTIVES: Choices[ObjectiveBalancer] = Choices(
+    "method",
+    {
+        "sum": Sum,
+        "fixed": Fixed,
+        "uncertainty": Uncertainty,
+        "revised_uncertainty": RevisedUncertainty,
+        "uw_so": UWSO,
+        "dwa": DWA,
+        "rlw": RLW,
+        "geometric": Geometric,
+        "imtl_l": IMTLL,
+        "famo": FAMO,
+        "stch": STCH,
+        "gradnorm": GradNorm,
+    },
+    context=CONTEXT,
+)
+"""What merges losses."""
 
-def find_method(name: str, table: Mapping[str, Method]) -> Method:
-    """The class of a method.
-
-    Raises:
-        UserError: an unknown name, with the table of methods, a line each.
-    """
-    return find("method", name, table)
-
-
-def method_options(method: Method) -> dict[str, tuple[Any, Any]]:
-    """A method's own options; see `choices.options`."""
-    return options(method, CONTEXT)
+GRADIENTS: Choices[GramianBalancer | JacobianBalancer] = Choices(
+    "method",
+    {
+        "equal": Equal,
+        "mgda": MGDA,
+        "pcgrad": PCGrad,
+        "gradvac": GradVac,
+        "cagrad": CAGrad,
+        "imtl_g": IMTLG,
+        "nash": NashMTL,
+        "fairgrad": FairGrad,
+        "aligned": AlignedMTL,
+        "upgrad": UPGrad,
+        "dualproj": DualProj,
+        "conflict_free": ConFIG,
+        "graddrop": GradDrop,
+        "torchjd": FromTorchJD,
+        "moco": MoCo,
+        "db_mtl": DBMTL,
+        "excess_mtl": ExcessMTL,
+    },
+    context=CONTEXT,
+)
+"""What balances gradients."""
 
 
 def make_method(
-    method: Method, values: Mapping[str, Any], *, tasks: Sequence[str], exponents: Sequence[float], parameters: int
-) -> Any:
+    table: Choices[M],
+    name: str,
+    values: Mapping[str, Any],
+    *,
+    tasks: Sequence[str],
+    exponents: Sequence[float],
+    parameters: int,
+) -> M:
     """An instance, given its options and what the network knows.
 
     Args:
-        method: from `find_method`.
+        table: `OBJECTIVES` or `GRADIENTS`.
+        name: of the method.
         values: its options; where one is a number for each task it may be given as `{task: number}`.
         tasks: the tasks' names.
         exponents: `Task.exponent` of each.
         parameters: how many dense parameters the tasks share.
 
     Raises:
-        UserError: values out of range, or not one for each task.
+        UserError: an unknown name; values out of range, or not one for each task.
     """
     arguments = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping) and name != "arguments":
+    for option, value in values.items():
+        if isinstance(value, Mapping) and option != "arguments":
             if set(value) != set(tasks):
-                raise UserError(f"{name} names {', '.join(value) or 'nothing'}; it needs each task: {', '.join(tasks)}")
+                raise UserError(
+                    f"{option} names {', '.join(value) or 'nothing'}; it needs each task: {', '.join(tasks)}"
+                )
             value = [value[task] for task in tasks]
-        arguments[name] = value
-    return make(method, arguments, {"tasks": len(tasks), "parameters": parameters, "exponents": exponents})
+        arguments[option] = value
+    return table.make(name, arguments, tasks=len(tasks), parameters=parameters, exponents=exponents)

@@ -1,6 +1,8 @@
 """`trunkline init`."""
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +19,9 @@ CLASSES = 20
 
 def init(
     data: Annotated[list[str], typer.Argument(help="Training rows: files or globs.")],
-    task: Annotated[list[str], typer.Option(help="Label column, or COLUMN:KIND; repeatable.")],
+    task: Annotated[
+        list[str], typer.Option(help=f"Label column, or COLUMN:KIND; repeatable. Kinds: {', '.join(TASK_KINDS)}.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("trunkline.yaml"),
     valid: Annotated[str | None, typer.Option(help="Validation rows.")] = None,
     test: Annotated[str | None, typer.Option(help="Test rows.")] = None,
@@ -31,14 +35,8 @@ def init(
     if not out.parent.is_dir():
         raise UserError(f"{out}: folder {out.parent} does not exist")
     frame = read(data)
-    problems = Problems()
-    tasks: dict[str, Any] = {}
-    for one in task:
-        with problems.collect():
-            column, kind = split_task(one, frame)
-            tasks[column] = {"kind": kind}
-    problems.raise_if_any()
-    features = infer(frame, leave_out=tasks)
+    tasks, guessed = find_tasks(task, frame)
+    features = infer(frame, leave_out=[each.get("label", name) for name, each in tasks.items()])
     if not features:
         raise UserError(f"{', '.join(data)}: no column beside the labels can be a feature")
     source: dict[str, Any] = {"train": data[0] if len(data) == 1 else data}
@@ -64,7 +62,11 @@ def init(
         "# Look through the features: a column that is known only after the fact gives the answer away.\n" + text,
         encoding="utf-8",
     )
-    print(f"{len(frame):,} rows, {len(features)} features, {len(tasks)} tasks: {out}\nnext: trunkline train {out}")
+    print(f"{len(frame):,} rows, {len(features)} features, {len(tasks)} tasks: {out}")
+    if guessed:
+        told = "; ".join(f"{column} is {kind} ({reason})" for column, (kind, reason) in guessed.items())
+        print(f"kinds of labels, by their values: {told}. For another write --task COLUMN:KIND")
+    print(f"next: trunkline train {out}")
 
 
 def batch_size(rows: int) -> int:
@@ -72,23 +74,70 @@ def batch_size(rows: int) -> int:
     return int(min(4096, max(32, 2 ** round(math.log2(max(rows, 1) / 100)))))
 
 
-def split_task(text: str, frame: pl.DataFrame) -> tuple[str, str]:
-    """`COLUMN` or `COLUMN:KIND` -> column and kind, the kind guessed from the values where it is not given.
+def find_tasks(
+    asked: Sequence[str], frame: pl.DataFrame
+) -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, str]]]:
+    """The tasks for the config, by name; and of each column whose kind was not given, the kind and the reason for it.
+
+    Args:
+        asked: `COLUMN` or `COLUMN:KIND`.
+        frame: training rows.
+
+    Raises:
+        UserError: an unknown column or kind, a column twice, labels that the kind cannot have; all of them.
+    """
+    from trunkline.tables import Labels
+
+    problems = Problems()
+    tasks: dict[str, dict[str, str]] = {}
+    guessed: dict[str, tuple[str, str]] = {}
+    for text in asked:
+        with problems.collect(f"--task {text}: "):
+            column, kind = split_task(text, frame.columns)
+            name = re.sub(r"[^A-Za-z0-9_-]|^(?=[^A-Za-z_])", "_", column)
+            if name in tasks:
+                raise UserError(f"task {name} is there already; a second one of that label goes into the YAML by hand")
+            if kind == "ordinal" and not (frame[column].dtype.is_numeric() or frame[column].dtype == pl.Boolean):
+                raise UserError(
+                    f"column {column!r} is {frame[column].dtype}, whose order nobody knows but you; say "
+                    f"{column}:multiclass here, then in the YAML {{kind: ordinal, levels: [lowest, …, highest]}}"
+                )
+            if not kind:
+                guessed[column] = kind, _ = guess_kind(frame[column])
+            tasks[name] = {"kind": kind} | ({"label": column} if name != column else {})
+            Labels.fit([TASK_KINDS[kind](name=name, label=column)], frame)
+    problems.raise_if_any()
+    return tasks, guessed
+
+
+def split_task(text: str, columns: Sequence[str]) -> tuple[str, str]:
+    """`COLUMN` or `COLUMN:KIND` -> column and kind, which is empty where it is not given.
 
     Raises:
         UserError: an unknown column or kind.
     """
-    column, _, kind = text.partition(":")
-    if column not in frame.columns:
-        raise UserError(f"--task {text}: column {column!r} is not in the table{did_you_mean(column, frame.columns)}")
-    if kind:
-        if kind not in TASK_KINDS:
-            known = ", ".join(TASK_KINDS)
-            raise UserError(f"--task {text}: kind {kind!r} is unknown{did_you_mean(kind, TASK_KINDS)} (known: {known})")
-        return column, kind
-    series = frame[column].drop_nulls()
-    if series.dtype == pl.Boolean or (series.dtype.is_numeric() and series.cast(pl.Float64).is_in([0.0, 1.0]).all()):
-        return column, "binary"
-    if series.dtype.is_float() or (series.dtype.is_integer() and series.n_unique() > CLASSES):
-        return column, "regression"
-    return column, "multiclass"
+    column, colon, kind = (text, "", "") if text in columns or ":" not in text else text.rpartition(":")
+    if column not in columns:
+        raise UserError(f"column {column!r} is not in the table{did_you_mean(column, columns)}")
+    if colon and kind not in TASK_KINDS:
+        raise UserError(f"kind {kind!r} is unknown{did_you_mean(kind, TASK_KINDS)} (known: {', '.join(TASK_KINDS)})")
+    return column, kind
+
+
+def guess_kind(labels: pl.Series) -> tuple[str, str]:
+    """Binary, regression or multiclass, by the values; and why.
+
+    Every other kind says something of the label that its values do not show.
+    """
+    known = labels.drop_nulls()
+    known = known.drop_nans() if known.dtype.is_float() else known
+    if known.dtype == pl.Boolean:
+        return "binary", "true or false"
+    if not known.dtype.is_numeric():
+        return "multiclass", "text"
+    if known.cast(pl.Float64).is_in([0.0, 1.0]).all():
+        return "binary", "0 or 1"
+    if not known.dtype.is_integer():
+        return "regression", "numbers"
+    distinct = known.n_unique()
+    return ("regression" if distinct > CLASSES else "multiclass"), f"{distinct} whole numbers"

@@ -4,17 +4,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 
-from trunkline.balance.methods import GRADIENTS, OBJECTIVES, find_method, method_options
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES
 from trunkline.config.section import Chosen, Positive, Section, chosen
 
-_gradients = chosen(lambda kind: method_options(find_method(kind, GRADIENTS)))
+_gradients = chosen(GRADIENTS.options)
 
 
 def _without_gradients(value: Any) -> Any:
     return None if value in (None, "none", {"kind": "none"}) else _gradients(value)
 
 
-Objective = Annotated[Chosen, BeforeValidator(chosen(lambda kind: method_options(find_method(kind, OBJECTIVES))))]
+Objective = Annotated[Chosen, BeforeValidator(chosen(OBJECTIVES.options))]
 Gradients = Annotated[
     Chosen | None,
     BeforeValidator(_without_gradients),

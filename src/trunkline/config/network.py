@@ -5,17 +5,14 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from trunkline.config.section import Chosen, Positive, Section, chosen
-from trunkline.interaction import find_interaction, interaction_options
+from trunkline.interaction import INTERACTIONS
 from trunkline.mlp import Activation, Norm
-from trunkline.numbers import find_numbers, numbers_options
-from trunkline.sharing.architectures import architecture_options, find_architecture
+from trunkline.numbers import NUMBERS
+from trunkline.sharing.architectures import ARCHITECTURES
 
-Sharing = Annotated[
-    Chosen, BeforeValidator(chosen(lambda kind: architecture_options(find_architecture(kind)), default="shared_bottom"))
-]
-
-Numbers = Annotated[Chosen, BeforeValidator(chosen(lambda kind: numbers_options(find_numbers(kind))))]
-Interaction = Annotated[Chosen, BeforeValidator(chosen(lambda kind: interaction_options(find_interaction(kind))))]
+Sharing = Annotated[Chosen, BeforeValidator(chosen(ARCHITECTURES.options, default="shared_bottom"))]
+Numbers = Annotated[Chosen, BeforeValidator(chosen(NUMBERS.options))]
+Interaction = Annotated[Chosen, BeforeValidator(chosen(INTERACTIONS.options))]
 
 
 class TowersConfig(Section):

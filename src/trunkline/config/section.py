@@ -14,13 +14,12 @@ from pydantic import (
     model_serializer,
 )
 
+from trunkline.choices import Options
 from trunkline.errors import UserError, did_you_mean
 
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Paths = str | list[str]
-Options = Mapping[str, tuple[Any, Any]]
-"""Options by name: (type, default), default `inspect.Parameter.empty` where it must be given."""
 
 
 class Section(BaseModel):

@@ -5,19 +5,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from trunkline.choices import find, options
-from trunkline.config.section import Chosen, Options, chosen
+from trunkline.choices import Choices, Options
+from trunkline.config.section import Chosen, chosen
 from trunkline.tasks import TASK_KINDS, Task
 
 Calibrate = Literal["none", "temperature", "isotonic"]
 
 
+_KINDS = Choices("kind", TASK_KINDS, context=[field.name for field in fields(Task)])
+
+
 def _options(kind: str) -> Options:
-    """What one kind of task takes beyond what every kind takes."""
-    found = find("kind", kind, TASK_KINDS)
-    every = {field.name for field in fields(Task)}
-    learned = {field.name for field in fields(found) if field.metadata.get("learned")}
-    return options(found, every | learned)
+    """What one kind of task takes beyond what every kind takes, without what training rows fill in."""
+    learned = {field.name for field in fields(_KINDS.find(kind)) if field.metadata.get("learned")}
+    return {name: option for name, option in _KINDS.options(kind).items() if name not in learned}
 
 
 class TaskConfig(Chosen):

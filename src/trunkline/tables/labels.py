@@ -1,7 +1,7 @@
 """Label columns in, label tensors out: NaN where not observed, and one message for all that is wrong."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, final
 
@@ -118,7 +118,9 @@ class LabelsFitter:
         self._tasks = tuple(tasks)
         self._known = {} if known is None else {task.name: task for task in known.tasks}
         self._classes = {
-            task.name: Classes(known.classes[task.name]) if known is not None and task.name in self._known else Classes()
+            task.name: Classes(known.classes[task.name])
+            if known is not None and task.name in self._known
+            else Classes()
             for task in tasks
             if task.leveled
         }
@@ -235,17 +237,29 @@ def _encode(
             else:
                 label = _encode_numbers(task, series)
             labels[task.name] = torch.from_numpy(label)
-            outer = next((other for other in tasks if other.name == task.space), None)
-            if outer is not None and outer.name not in wrong:
-                happened = _encode_numbers(outer, frame.get_column(outer.column))
-                rule = f"it cannot happen where {outer.name} ({outer.column!r}) did not (space: {outer.name})"
-                refuse_where(series, (label == 1) & (happened == 0), rule)
         except BadValue as error:
-            error.index += 0 if ROW in frame.columns else start
-            wrong[task.name] = f"task {task.name}: {error.in_table(frame)}"
+            wrong[task.name] = f"task {task.name}: {_of_all(error, frame, start)}"
         except UserError as error:
             wrong[task.name] = f"task {task.name}: {error}"
+    by_name = {task.name: task for task in tasks}
+    for task in tasks:
+        outer = by_name.get(task.space or "")
+        while outer is not None and task.name not in wrong:
+            if task.name in labels and outer.name in labels:
+                impossible = (labels[task.name] == 1) & (labels[outer.name] == 0)
+                rule = f"it cannot happen where {outer.name} ({outer.column!r}) did not (space: {task.space})"
+                try:
+                    refuse_where(frame.get_column(task.column), impossible.numpy(), rule)
+                except BadValue as error:
+                    wrong[task.name] = f"task {task.name}: {_of_all(error, frame, start)}"
+            outer = by_name.get(outer.space or "")
     return labels, wrong
+
+
+def _of_all(error: BadValue, frame: pl.DataFrame, start: int) -> UserError:
+    """The error with the row's number in the whole table, of which `start` rows came before the frame."""
+    error.index += 0 if ROW in frame.columns else start
+    return error.in_table(frame)
 
 
 def _encode_numbers(task: Task, series: pl.Series) -> np.ndarray:

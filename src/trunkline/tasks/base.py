@@ -137,5 +137,7 @@ class Task(ABC):
     def with_learned(self, values: Mapping[str, Any]) -> Self:
         """The same task with what `learned` gave, after a way through JSON too."""
         known = {f.name for f in fields(self) if f.metadata.get("learned")}
-        plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         return replace(self, **{name: plain[name] for name in known})

@@ -29,12 +29,12 @@ def task_losses(
     Returns:
         losses `[T]` in nats, 0 for a task without an observed row; active `[T]` boolean.
     """
-    losses, active = [], []
+    losses, active, given = [], [], weights or {}
     if any(task.space for task in tasks):
-        raws = joint(tasks, raws, labels=labels)
+        counted = {task.name: _counted(labels[task.name], given.get(task.name)) for task in tasks}
+        raws = joint(tasks, raws, observed=counted)
     for task in tasks:
-        weight = None if weights is None else weights.get(task.name)
-        loss, observed = mean_loss(task, raws[task.name], labels[task.name], weight)
+        loss, observed = mean_loss(task, raws[task.name], labels[task.name], given.get(task.name))
         losses.append(loss)
         active.append(observed)
     return torch.stack(losses), torch.stack(active)
@@ -44,7 +44,7 @@ def mean_loss(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None = No
     """Weighted mean of one task's loss over its observed rows `[]`, and whether there is one `[]`."""
     if raw.dtype in (torch.float16, torch.bfloat16):
         raw = raw.float()
-    observed = ~label.isnan() if weight is None else ~label.isnan() & (weight > 0)
+    observed = _counted(label, weight)
     # Both branches of `where` are differentiated, so the values of unobserved rows must be harmless beforehand.
     rows = task.loss(torch.where(observed[:, None], raw, 0.0), torch.where(observed, label, 0.0))
     share = observed.to(rows.dtype)
@@ -53,3 +53,8 @@ def mean_loss(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None = No
     total = share.sum()
     active = total > 0
     return (rows * share).sum() / torch.where(active, total, 1.0), active
+
+
+def _counted(label: Tensor, weight: Tensor | None) -> Tensor:
+    """Which rows take part `[N]`."""
+    return ~label.isnan() if weight is None else ~label.isnan() & (weight > 0)

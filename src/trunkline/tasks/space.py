@@ -21,7 +21,7 @@ def join(outer: Tensor, inner: Tensor) -> Tensor:
 
 
 def joint(
-    tasks: Sequence[Task], raws: Mapping[str, Tensor], *, labels: Mapping[str, Tensor] | None = None
+    tasks: Sequence[Task], raws: Mapping[str, Tensor], *, observed: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Raw outputs `{task: [N, outputs]}` in which each task with a `space` has the logit of its joint probability.
 
@@ -35,25 +35,25 @@ def joint(
     Args:
         tasks: all tasks.
         raws: the towers' raw outputs; half precision is raised to float32 where probabilities are multiplied.
-        labels: where given, rows in which a task is not observed stand as 0, so that whatever the towers gave there
-            neither shows nor sends back a gradient.
+        observed: by task, which rows take part `[N]`; where given, the others stand as 0, so that whatever the towers
+            gave there neither shows nor sends back a gradient.
     """
     by_name = {task.name: task for task in tasks}
 
-    def of(task: Task, observed: Tensor | None) -> Tensor:
+    def of(task: Task, rows: Tensor | None) -> Tensor:
         raw = raws[task.name]
         if raw.dtype in (torch.float16, torch.bfloat16):
             raw = raw.float()
-        if observed is not None:
-            raw = torch.where(observed[:, None], raw, 0.0)
+        if rows is not None:
+            raw = torch.where(rows[:, None], raw, 0.0)
         if task.space is None:
             return raw
-        outer = of(by_name[task.space], observed)
+        outer = of(by_name[task.space], rows)
         return join(outer if task.gradient == "flow" else outer.detach(), raw)
 
     return {
         task.name: raws[task.name]
         if task.space is None
-        else of(task, None if labels is None else ~labels[task.name].isnan())
+        else of(task, None if observed is None else observed[task.name])
         for task in tasks
     }

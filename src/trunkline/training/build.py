@@ -1,15 +1,17 @@
 """From a config to the objects of a training: the one place where names become things."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from trunkline.apart import Apart
 from trunkline.balance import ObjectiveBalancer
-from trunkline.balance.methods import GRADIENTS, OBJECTIVES, Method, find_method, make_method
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES, make_method
+from trunkline.choices import Choices
 from trunkline.config import (
     BalanceConfig,
     Chosen,
@@ -21,24 +23,25 @@ from trunkline.config import (
     TrainingConfig,
     WarmupCosineConfig,
 )
-from trunkline.apart import Apart
 from trunkline.embedding import Embedding
 from trunkline.errors import Problems, UserError
 from trunkline.fork import Fork
 from trunkline.inputs import Inputs
-from trunkline.interaction import find_interaction, make_interaction
+from trunkline.interaction import INTERACTIONS
 from trunkline.mlp import Layers
 from trunkline.network import Network
-from trunkline.numbers import find_numbers, make_numbers
+from trunkline.numbers import NUMBERS
 from trunkline.rowwise import RowAdagrad, RowAdam
 from trunkline.schedules import Constant, Schedule, WarmupCosine
-from trunkline.sharing.architectures import find_architecture, make_architecture
+from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.subnets import Rate, Subnets
 from trunkline.tables import Feature
 from trunkline.tasks import TASK_KINDS, Task, check_tasks
 from trunkline.towers import Towers
 from trunkline.training.checkpoint import isolated_random
 from trunkline.training.metrics import selection
+
+M = TypeVar("M")
 
 
 def build_tasks(config: Config) -> list[Task]:
@@ -71,15 +74,14 @@ def build_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Netw
     """
     c = config.network
     layers = Layers(dropout=c.dropout, norm=c.norm, activation=c.activation, residual=c.residual)
-    architecture = find_architecture(c.sharing.kind)
     first = build_embedding(c, inputs)
     places = dict(zip(inputs.names, first.places(), strict=True)) if inputs.names else {}
     embedding: Embedding | Apart = first
-    if architecture.separate:
+    if ARCHITECTURES.find(c.sharing.kind).separate:
         embedding = Apart([first, *(build_embedding(c, inputs) for _ in tasks[1:])], [task.name for task in tasks])
     try:
-        sharing = make_architecture(
-            architecture,
+        sharing = ARCHITECTURES.make(
+            c.sharing.kind,
             c.sharing.values,
             in_features=embedding.out_features,
             tasks=[task.name for task in tasks],
@@ -107,20 +109,19 @@ def build_embedding(config: NetworkConfig, inputs: Inputs) -> Embedding:
             inputs.numbers,
             lists=inputs.lists,
             quantiles=inputs.quantiles,
-            numeric=lambda grids: make_numbers(find_numbers(numbers.kind), numbers.values, quantiles=grids),
-            interaction=lambda fields: make_interaction(
-                find_interaction(interaction.kind), interaction.values, fields=fields
-            ),
+            numeric=lambda grids: NUMBERS.make(numbers.kind, numbers.values, quantiles=grids),
+            interaction=lambda fields: INTERACTIONS.make(interaction.kind, interaction.values, fields=fields),
             sparse_above=config.embedding.sparse_above,
         )
     except UserError as error:
         raise UserError([f"network: {problem}" for problem in error.problems]) from None
 
 
-def build_method(config: Chosen, table: Mapping[str, Method], tasks: Sequence[Task], *, parameters: int) -> Any:
+def build_method(config: Chosen, table: Choices[M], tasks: Sequence[Task], *, parameters: int) -> M:
     """A balancer, given its options in the config and what the network knows."""
     return make_method(
-        find_method(config.kind, table),
+        table,
+        config.kind,
         config.values,
         tasks=[task.name for task in tasks],
         exponents=[task.exponent for task in tasks],
@@ -135,10 +136,9 @@ def build_objective(config: BalanceConfig, tasks: Sequence[Task]) -> ObjectiveBa
         UserError: an option out of range.
     """
     try:
-        objective: ObjectiveBalancer = build_method(config.objective, OBJECTIVES, tasks, parameters=0)
+        return build_method(config.objective, OBJECTIVES, tasks, parameters=0)
     except UserError as error:
         raise UserError([f"balance.objective: {problem}" for problem in error.problems]) from None
-    return objective
 
 
 def build_fork(config: BalanceConfig, tasks: Sequence[Task], *, parameters: int) -> Fork:

@@ -1,10 +1,11 @@
 """Estimates corrected after the training, on the validation rows."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, final
+from typing import Any, ClassVar, Protocol, Self, final
 
 import numpy as np
 import torch
@@ -42,12 +43,19 @@ class Temperature:
 
     Attributes:
         factor: 1/temperature, above 0.
+
+    Raises:
+        UserError: another factor.
     """
 
     factor: float
 
     kind: ClassVar[str] = "temperature"
     tasks: ClassVar[tuple[type[Task], ...]] = (Binary, Multiclass)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < math.inf:
+            raise UserError(f"factor {self.factor}: it must be above 0 and finite")
 
     @classmethod
     def fit(cls, task: Task, raw: Tensor, label: Tensor, weight: Tensor) -> Self:
@@ -83,6 +91,9 @@ class Isotonic:
     Attributes:
         logits: `[K]` rising.
         corrected: `[K]` the corrected logits there.
+
+    Raises:
+        UserError: none of them, or not as many of one as of the other; logits that do not rise.
     """
 
     logits: tuple[float, ...]
@@ -91,6 +102,11 @@ class Isotonic:
     kind: ClassVar[str] = "isotonic"
     tasks: ClassVar[tuple[type[Task], ...]] = (Binary,)
 
+    def __post_init__(self) -> None:
+        rising = bool((np.diff(self.logits) > 0).all() and (np.diff(self.corrected) >= 0).all())
+        if not self.logits or len(self.logits) != len(self.corrected) or not rising:
+            raise UserError(f"{len(self.logits)} logits for {len(self.corrected)} corrected ones: as many, and rising")
+
     @classmethod
     def fit(cls, task: Task, raw: Tensor, label: Tensor, weight: Tensor) -> Self:
         """The least squares fit to labels 0 and 1.
@@ -98,13 +114,7 @@ class Isotonic:
         Raises:
             UserError: scikit-learn is not installed.
         """
-        try:
-            from sklearn.isotonic import IsotonicRegression
-        except ImportError as error:
-            raise UserError(
-                f"task {task.name}: calibrate isotonic needs scikit-learn ({error}); pip install 'trunkline[calibration]'"
-            ) from error
-        fitted = IsotonicRegression(out_of_bounds="clip")
+        fitted = _isotonic_regression(task)(out_of_bounds="clip")
         fitted.fit(raw[:, 0].double().numpy(), label.double().numpy(), sample_weight=weight.double().numpy())
         least = 1 / (len(label) + 2)
         p = np.clip(fitted.y_thresholds_, least, 1 - least)
@@ -114,6 +124,17 @@ class Isotonic:
         """Logits `[N, 1]` -> corrected ones."""
         corrected = np.interp(raw.double().cpu().numpy(), self.logits, self.corrected)
         return torch.from_numpy(corrected).to(raw)
+
+
+def _isotonic_regression(task: Task) -> Any:
+    """The class of scikit-learn."""
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError as error:
+        raise UserError(
+            f"task {task.name}: calibrate isotonic needs scikit-learn ({error}); pip install 'trunkline[calibration]'"
+        ) from error
+    return IsotonicRegression
 
 
 CALIBRATORS: dict[str, type[Temperature] | type[Isotonic]] = {kind.kind: kind for kind in (Temperature, Isotonic)}
@@ -130,7 +151,8 @@ def check_calibration(asked: Mapping[str, str], tasks: Sequence[Task], *, valid:
         valid: whether there will be validation rows.
 
     Raises:
-        UserError: a kind of task that the correction does not suit, no validation rows; all of them.
+        UserError: a kind of task that the correction does not suit, no validation rows, scikit-learn that is not
+            installed; all of them.
     """
     problems = Problems()
     for task in tasks:
@@ -145,6 +167,9 @@ def check_calibration(asked: Mapping[str, str], tasks: Sequence[Task], *, valid:
             )
         elif not valid:
             problems.add(f"tasks.{task.name}.calibrate: {kind} needs validation rows; give data.valid or a split")
+        if kind == Isotonic.kind:
+            with problems.collect():
+                _isotonic_regression(task)
     problems.raise_if_any()
 
 

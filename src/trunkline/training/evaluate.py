@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trunkline.network import Network
+from trunkline.network import Network, evaluating
 from trunkline.tables import Batches
 from trunkline.tasks import Binary, Task, joint
 from trunkline.training.calibration import Calibrators
@@ -23,17 +23,15 @@ def autocast(device: torch.device, amp: str) -> AbstractContextManager[object]:
 
 @torch.inference_mode()
 def raw_outputs(network: Network, batches: Batches, device: torch.device, *, amp: str = "none") -> dict[str, Tensor]:
-    """`{task: [N, outputs]}` float32 of the towers, on the CPU for all rows, in order; the network's mode is put back."""
-    training = network.training
-    network.eval()
+    """`{task: [N, outputs]}` float32 of the towers, on the CPU for all rows, in order; each part's mode is kept."""
     parts: dict[str, list[Tensor]] = {task.name: [] for task in network.tasks}
-    for batch in batches.ordered():
-        moved = batch.to(device)
-        with autocast(device, amp):
-            raws = network(moved.ids, moved.numbers, moved.lists)
-        for name, raw in raws.items():
-            parts[name].append(raw.float().cpu())
-    network.train(training)
+    with evaluating(network):
+        for batch in batches.ordered():
+            moved = batch.to(device)
+            with autocast(device, amp):
+                raws = network(moved.ids, moved.numbers, moved.lists)
+            for name, raw in raws.items():
+                parts[name].append(raw.float().cpu())
     return {name: torch.cat(raws) for name, raws in parts.items()}
 
 

@@ -94,16 +94,17 @@ def fit(
         problems.raise_if_any()
     holder = TemporaryFolder() if out is None else None
     run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
+    asked = {name: task.calibrate for name, task in config.tasks.items()}
     if resume:
         _check_same(run, config)
         fitted = read_fitted(run.encoder, tasks)
         data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
+        check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
     else:
         if run.holds_a_run() and not overwrite:
             run.start()
         data = prepare(config, tasks, build_features(config), frames)
         check_subnets(config, data.labels.tasks, data.encoder.inputs)
-        asked = {name: task.calibrate for name, task in config.tasks.items()}
         check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
         run.start(overwrite=overwrite)
         config = resolved(config, data)
@@ -180,6 +181,7 @@ def _train(
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": noise(tasks, valid)}
+        run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
         write_tensors(run.model, network.state_dict(), facts)
 
     loop = Loop(

@@ -113,4 +113,3 @@ def _no_features(config: Config, tasks: Sequence[Task]) -> list[str]:
     split = config.data.split
     times = [split.column] if split is not None and split.by == "time" and split.column else []
     return [*label_columns(tasks), *times, *config.data.ignore]
-

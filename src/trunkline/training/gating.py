@@ -34,4 +34,3 @@ def unused_experts(facts: dict[str, Any]) -> list[str]:
         for expert, share in gate["use"].items():
             most[expert] = max(share, most.get(expert, 0.0))
     return [expert for expert, share in most.items() if share < UNUSED]
-
