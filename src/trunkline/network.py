@@ -128,7 +128,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def gates(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = ()) -> Gates:
-        """How each gate mixes its experts for each row `{gate: {expert: [N]}}`, as in evaluation; each part's mode is kept."""
+        """How each gate mixes its experts for each row `{gate: {expert: [N]}}`, as in evaluation; modes are kept."""
         with evaluating(self):
             return self.sharing.gates(self.embedding(ids, numbers, lists), ids)
 

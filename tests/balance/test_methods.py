@@ -156,7 +156,8 @@ def test_values_that_do_not_name_each_task_are_refused(values, found):
 
 def test_an_aggregators_arguments_are_no_values_for_tasks():
     balancer = make_method(
-        FromTorchJD,
+        GRADIENTS,
+        "torchjd",
         {"aggregator": "TrimmedMean", "arguments": {"trim_number": 1}},
         tasks=NAMES,
         exponents=[1.0] * 3,

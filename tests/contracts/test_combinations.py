@@ -1,4 +1,4 @@
-"""Every architecture with every balancer, and every likelihood with every objective: in a cascade, with missing labels."""
+"""Every architecture with every balancer, every likelihood with every objective: a cascade with missing labels."""
 
 import functools
 

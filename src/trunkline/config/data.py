@@ -26,9 +26,9 @@ class DataConfig(Section):
     valid: Paths | None = None
     test: Paths | None = None
     split: SplitConfig | None = None
-    ignore: list[str] = []
+    ignore: list[str] = Field(default_factory=list)
     """Columns that are no features under `features: auto`."""
-    null_values: list[str] = []
+    null_values: list[str] = Field(default_factory=list)
     """Texts that mean "missing" in CSV files."""
     store: str | None = None
     """Folder of encoded rows, kept for the next run; `none` for in memory."""

@@ -18,7 +18,7 @@ Interaction = Annotated[Chosen, BeforeValidator(chosen(INTERACTIONS.options))]
 class TowersConfig(Section):
     """See `towers.Towers`."""
 
-    hidden: list[Positive] = [64]
+    hidden: list[Positive] = Field(default_factory=lambda: [64])
 
 
 class EmbeddingConfig(Section):

@@ -45,4 +45,4 @@ class OptimizerConfig(Section):
     rows: Literal["adam", "adagrad"] = "adam"
     """How row-sparse embedding tables learn; see `rowwise`."""
     schedule: ScheduleConfig = ConstantConfig(kind="constant")
-    subnets: dict[str, SubnetConfig] = {}
+    subnets: dict[str, SubnetConfig] = Field(default_factory=dict)

@@ -22,6 +22,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a file holds.
+
+    Raises:
+        UserError: a file that cannot be read, is no YAML or holds no mapping.
+    """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
@@ -36,6 +41,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def put(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Set a value by its dotted path; a part that holds dots stands in double quotes.
+
+    Raises:
+        UserError: no path.
+    """
     parts = [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^."]+)', path)]
     if not parts:
         raise UserError(f"--set {path!r}: give a path such as optimizer.lr")

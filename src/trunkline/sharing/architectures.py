@@ -33,5 +33,5 @@ ARCHITECTURES: Choices[Sharing] = Choices(
     },
     context=("in_features", "tasks", "features", "layers"),
 )
-"""What tasks can share. The network knows the width of the features, the tasks, where categorical features lie, and what
-layers are made of; the rest is the user's."""
+"""What tasks can share. The network knows the width of the features, the tasks, where categorical features lie and
+what layers are made of; the rest is the user's."""

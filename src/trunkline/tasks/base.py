@@ -112,11 +112,14 @@ class Task(ABC):
 
     @abstractmethod
     def interval(self, raw: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The ends `[N]` of what is meant to hold `INTERVAL` of the labels, if the likelihood has a width of its own."""
+        """The ends `[N]` of what is meant to hold `INTERVAL` of the labels; None where the likelihood has no width.
+
+        A `Quantile` gives its outermost levels, whatever they enclose.
+        """
 
     @abstractmethod
     def details(self, raw: Tensor) -> dict[str, Tensor]:
-        """What a prediction shows beside the estimate: `[N]` each in the label's unit, by the column's suffix."""
+        """What a prediction shows beside the estimate: `[N]` each, by the suffix of its column."""
 
     @abstractmethod
     def allowed(self, label: Tensor) -> Tensor:

@@ -72,8 +72,8 @@ def cascade_order(tasks: Sequence[Task]) -> list[int]:
 def sample_space(tasks: Sequence[Task], labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The labels `{task: [N]}` as each task's sample space has them.
 
-    NaN outside a task's `where`, or that of its `space`, through chains too; 0 where the task of its `space` did not happen, observed
-    or not, for then it cannot have happened either.
+    NaN outside a task's `where`, or that of its `space`, through chains too; 0 where the task of its `space` did not
+    happen, observed or not, for then it cannot have happened either.
     """
     by_name = {task.name: task for task in tasks}
 

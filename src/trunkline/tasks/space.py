@@ -12,8 +12,8 @@ from trunkline.tasks.base import Task
 def join(outer: Tensor, inner: Tensor) -> Tensor:
     """The logit of p·q from the logits of p and q, of any shape.
 
-    log p·q is a sum of log-sigmoids; log(1 - p·q) = log((1 - p) + p·(1 - q)) a log-sum of them. So nothing is lost where
-    p or q is near 0 or 1, and the result is finite for finite logits.
+    log p·q is a sum of log-sigmoids; log(1 - p·q) = log((1 - p) + p·(1 - q)) a log-sum of them. So nothing is lost
+    where p or q is near 0 or 1, and the result is finite for finite logits.
     """
     yes = F.logsigmoid(outer) + F.logsigmoid(inner)
     no = torch.logaddexp(F.logsigmoid(-outer), F.logsigmoid(outer) + F.logsigmoid(-inner))
@@ -25,9 +25,9 @@ def joint(
 ) -> dict[str, Tensor]:
     """Raw outputs `{task: [N, outputs]}` in which each task with a `space` has the logit of its joint probability.
 
-    ESMM (Ma et al. 2018, arXiv 1804.07931, eq. 5): a tower for p(buy | click) is trained through p(click)·p(buy | click)
-    over all impressions, so that it has no sample selection bias. Chains (`pay` in the space of `buy` in the space of
-    `click`) multiply.
+    ESMM (Ma et al. 2018, arXiv 1804.07931, eq. 5): a tower for p(buy | click) is trained through the product
+    p(click)·p(buy | click) over all impressions, so that it has no sample selection bias. Chains (`pay` in the space of
+    `buy` in the space of `click`) multiply.
 
     NOTE[DIFF]: the paper lets the joint loss train the click tower too; here it does under `gradient: flow`, and by
     default it stops there, as with every estimate that another task takes.

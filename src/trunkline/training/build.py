@@ -269,8 +269,8 @@ def _some_inputs(config: Config) -> Inputs:
     )
 
 
-def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> None:
-    """Make a network with the least of rows, and the optimisers for it.
+def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Network:
+    """Make a network with the least of rows, and the optimisers for it; returns the network.
 
     Raises:
         UserError: a subnet pattern that matches nothing.
@@ -279,3 +279,4 @@ def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> None
         lists = tuple(replace(feature, rows=min(feature.rows, 2)) for feature in inputs.lists)
         network = build_network(config, tasks, replace(inputs, rows=(2,) * len(inputs.rows), lists=lists))
         build_optimizers(config.optimizer, network, build_objective(config.balance, tasks))
+    return network

@@ -16,7 +16,7 @@ from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.training.files import write_json
 
 WIDEST = 12.0
-"""|log factor| beyond which a temperature is not sought: rows that are told apart perfectly would send it to infinity."""
+"""|log factor| beyond which a temperature is not sought: rows told apart perfectly would send it to infinity."""
 
 
 class Calibrator(Protocol):

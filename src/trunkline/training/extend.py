@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trunkline.config import Config
+from trunkline.config import Config, TrainingConfig
 from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
 from trunkline.network import Network
@@ -70,8 +70,8 @@ def extend(
 
     Raises:
         UserError: no trained run; an unknown section; a task that is there already; an architecture whose old tasks
-            read what a new one brings (`cross_stitch`, `ple` of several levels), so that they cannot stay as they are; what
-            `fit` raises.
+            read what a new one brings (`cross_stitch`, `ple` of several levels), so that they cannot stay as they are;
+            what `fit` raises.
         KeyboardInterrupt: as in `fit`.
     """
     old = Model.load(run, device="cpu")
@@ -80,8 +80,9 @@ def extend(
     frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
     tasks = check_config(whole)
     labels = fit_labels(open_parts(whole.data, frames)["train"], tasks, old.labels)
+    inputs = old.encoder.inputs
+    _check_places(check_subnets(old.config, old.labels.tasks, inputs), check_subnets(whole, labels.tasks, inputs), whole)
     whole = _with_rates(whole, old, old_lr)
-    check_subnets(whole, labels.tasks, old.encoder.inputs)
     data = prepare(whole, tasks, build_features(whole) or [], frames, fitted=(old.encoder, labels))
     check_calibration(
         {name: task.calibrate for name, task in whole.tasks.items()}, labels.tasks, valid="valid" in data.stores
@@ -130,14 +131,26 @@ def _together(
     problems.raise_if_any()
     base = old.config.model_dump(mode="json")
     (base["data"].get("split") or {}).pop("result", None)
+    for name in old.network.owners():
+        # A rate of the run's own is not one for the extension.
+        base["optimizer"]["subnets"].get(name, {}).pop("lr", None)
     if old_lr == 0:
-        # Nothing that tasks share learns: there is no gradient to balance.
+        # Nothing that tasks share learns: there is no gradient to balance, and old tasks' scores stand still.
         base["balance"] |= {"gradients": "none", "at": "fork"}
+        base["training"]["select"] = TrainingConfig().select
     merged = base | {section: raw[section] for section in raw if section != "tasks"}
     merged["tasks"] = {**base["tasks"], **given}
     for path, value in overrides.items():
+        if path.split(".")[0] not in SECTIONS and not path.startswith("network.sharing."):
+            problems.add(f"{path} is the run's; an extension may change {', '.join(SECTIONS)} and network.sharing")
         put(merged, path, value)
-    return Config.make(merged)
+    problems.raise_if_any()
+    whole = Config.make(merged)
+    for task, had in old.config.tasks.items():
+        if whole.tasks[task].model_copy(update={"calibrate": had.calibrate}) != had:
+            problems.add(f"tasks.{task} is the run's; of it nothing but calibrate can change")
+    problems.raise_if_any()
+    return whole
 
 
 def _with_rates(config: Config, old: Model, old_lr: float) -> Config:
@@ -145,28 +158,47 @@ def _with_rates(config: Config, old: Model, old_lr: float) -> Config:
     raw = config.model_dump(mode="json")
     subnets = raw["optimizer"]["subnets"]
     had = [name for name in old.network.owners() if name != "balance"]
-    raw["optimizer"]["subnets"] = {**{name: {"lr": old_lr} for name in had}, **subnets}
+    raw["optimizer"]["subnets"] = subnets | {name: {"lr": old_lr, **subnets.get(name, {})} for name in had}
     return Config.make(raw)
 
 
-def _take_over(network: Network, tensors: Mapping[str, Tensor]) -> None:
-    """Put a smaller network's tensors into a larger one's places.
+def _check_places(old: Network, larger: Network, config: Config) -> None:
+    """Refuse a larger network that has no place for all that the run had, or brings its tasks more than they had.
+
+    Args:
+        old: as the run's network, with tables of any length.
+        larger: likewise as the larger one.
+        config: its config.
 
     Raises:
-        UserError: a part of the trunk has another shape, since new tasks change it.
+        UserError: an architecture whose old tasks read what a new one brings.
     """
-    own = network.state_dict()
-    changed = sorted(
-        name
-        for name, tensor in tensors.items()
-        if not name.startswith("fork.") and (name not in own or own[name].shape != tensor.shape)
-    )
+    before, after = _parts(old), _parts(larger)
+    new = tuple(f".{task.name}" for task in larger.tasks[len(old.tasks) :])
+    changed = [name for name in before if after.get(name) != before[name]]
+    changed += [name for name, (_, subnet) in after.items() if name not in before and not subnet.endswith(new)]
     if changed:
-        kind = type(network.sharing).__name__
         raise UserError(
-            f"a {kind} network cannot be extended: its old tasks read what a new one brings ({changed[0]} would change "
-            "its shape); train all tasks together"
+            f"a {config.network.sharing.kind} network cannot be extended like this: its old tasks would read what a "
+            f"new one brings ({changed[0]} would be another); train all tasks together"
         )
+
+
+def _parts(network: Network) -> dict[str, tuple[torch.Size, str]]:
+    """Shape and subnet of all parameters but the embedding's, by name."""
+    parts = {"sharing": network.sharing, "towers": network.towers}
+    names = {id(p): f"{part}.{name}" for part, module in parts.items() for name, p in module.named_parameters()}
+    return {
+        names[id(p)]: (p.shape, subnet)
+        for subnet, parameters in network.owners().items()
+        for p in parameters
+        if id(p) in names
+    }
+
+
+def _take_over(network: Network, tensors: Mapping[str, Tensor]) -> None:
+    """Put a smaller network's tensors into a larger one's places."""
+    own = network.state_dict()
     with torch.no_grad():
         for name, tensor in tensors.items():
             if not name.startswith("fork."):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
-from trunkline.network import Network
-from trunkline.subnets import BALANCE
+from trunkline.network import Network, evaluating
+from trunkline.tasks import joint
 
 
 def freeze(optimizers: Sequence[Optimizer]) -> None:
@@ -31,23 +31,36 @@ def train_mode(network: nn.Module) -> None:
                     module.training = False
 
 
+@torch.enable_grad()
 def learning(network: Network) -> Tensor:
-    """Which tasks' losses can teach anything: `[T]` boolean.
+    """Which tasks' losses can teach anything: `[T]` boolean; the others are left out of the objective.
 
-    A task learns through the embedding, through what lies before the cut, and through its own subnets; its loss is left
-    out of the objective where all of these are frozen.
+    Whether a task's loss reaches a parameter that learns is seen in the graph of two rows of zeros, in which every
+    task has copies of its own where the trunk forks.
     """
-    names = [task.name for task in network.tasks]
-    owners = network.owners()
-    before = {id(parameter) for parameter in network.sharing.before_cut()}
+    sharing, embedding = network.sharing, network.embedding
+    some = next(network.parameters())
+    x = some.new_zeros(2, sharing.in_features)
+    ids = torch.zeros(2, len(embedding.inputs.rows), dtype=torch.int64, device=some.device)
+
+    def copied(*cut: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        return tuple(tuple(tensor.clone() for tensor in cut) for _ in network.tasks)
+
+    with evaluating(network):
+        raws = joint(network.tasks, network.towers(sharing(x, copied, ids)))
+    behind = [p for part in (sharing, network.towers) for p in part.parameters() if p.requires_grad]
     found = []
-    for name in names:
-        others = tuple(f".{other}" for other in names if other != name)
-        reached = [
+    for task in network.tasks:
+        raw = raws[task.name].sum()
+        read = [
             parameter
-            for subnet, parameters in owners.items()
+            for subnet, parameters in embedding.owners().items()
             for parameter in parameters
-            if subnet != BALANCE and (not subnet.endswith(others) or id(parameter) in before)
+            if not sharing.separate or subnet.endswith(f".{task.name}")
         ]
-        found.append(any(parameter.requires_grad for parameter in reached))
+        reached = any(parameter.requires_grad for parameter in read)
+        if raw.requires_grad:
+            gradients = torch.autograd.grad(raw, behind, retain_graph=True, allow_unused=True)
+            reached |= any(gradient is not None for gradient in gradients)
+        found.append(reached)
     return torch.tensor(found)
