@@ -6,9 +6,15 @@ Run: python benchmarks/synthetic.py [--seeds 10] [--steps 5000] [--first 0] [--o
 Prints a table of held-out losses and one of paired differences, and as the last line one JSON object.
 """
 
+import argparse
+import json
 import math
+import statistics
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
@@ -72,7 +78,7 @@ class Data:
         self.slopes, self.phases = (torch.stack(numbers)[:, :, None, None] for numbers in (slopes, phases))
 
     def rows(self, count: int) -> tuple[Tensor, Tensor]:
-        """Features `[S·C, N, 100]` and labels without noise `[S·C, N, 2]`; the features of a seed are the same at all C."""
+        """Features `[S·C, N, 100]` and labels without noise `[S·C, N, 2]`; a seed's features serve all C."""
         x = torch.stack([torch.randn(count, FEATURES, generator=draw) for draw in self.draws])
         x = x.repeat_interleave(self.correlations, dim=0)
         z = x @ self.weights
@@ -109,7 +115,7 @@ def train(architecture: str, seeds: Sequence[int], steps: int) -> Tensor:
         optimizer.step()
         if step * LOOKS // steps > (step - 1) * LOOKS // steps:
             with torch.no_grad():
-                guess = torch.cat([raw for raw in outputs(parameters, held_x).values()], dim=2)
+                guess = torch.cat(list(outputs(parameters, held_x).values()), dim=2)
             found.append((guess - held_y).square().mean(dim=(1, 2)).view(len(seeds), -1))
     return torch.stack(found)
 
@@ -143,6 +149,7 @@ def summary(losses: dict[str, Tensor]) -> dict[str, list[dict[str, float]]]:
             line["lower_in"] = int((behind[:, place] < 0).sum())
             for key, values in (
                 ("less_shared_bottom", behind[:, place]),
+                ("log_ratio", (mine / bottom).log()[:, place]),
                 ("rise", risen[:, place]),
                 ("rise_less_shared_bottom", (risen - (bottom - bottom[:, :1]))[:, place]),
             ):
@@ -152,7 +159,14 @@ def summary(losses: dict[str, Tensor]) -> dict[str, list[dict[str, float]]]:
     return found
 
 
-def table(found: dict[str, list[dict[str, float]]], cell: Callable[[dict[str, float]], str], names: Sequence[str]) -> str:
+def ratio(line: dict[str, float]) -> str:
+    middle, half = line["log_ratio"], line["log_ratio_95"]
+    return f"{math.exp(middle):.2f} ({math.exp(middle - half):.2f} … {math.exp(middle + half):.2f})"
+
+
+def table(
+    found: dict[str, list[dict[str, float]]], cell: Callable[[dict[str, float]], str], names: Sequence[str]
+) -> str:
     """A line an architecture, a column a correlation."""
     lines = ["  ".join([f"{'correlation':14}", *(f"{p:>18}" for p in CORRELATIONS)])]
     lines += ["  ".join([f"{name:14}", *(f"{cell(line):>18}" for line in found[name])]) for name in names]
@@ -276,6 +290,8 @@ def main() -> None:
     print("\nless shared bottom's of the same seed, mean and 95 % interval (in how many seeds lower)")
     behind = "{less_shared_bottom:+.4f} ± {less_shared_bottom_95:.4f} ({lower_in})"
     print(table(found, lambda line: behind.format(**line), others))
+    print("\nbeside shared bottom's of the same seed, geometric mean and 95 % interval")
+    print(table(found, ratio, others))
     print("\nrise from correlation 1, mean and 95 % interval")
     print(table(found, lambda line: f"{line['rise']:+.4f} ± {line['rise_95']:.4f}", list(ARCHITECTURES)))
     print("\nthat rise less shared bottom's, mean and 95 % interval")

@@ -390,7 +390,7 @@ def test_rows_come_from_files_too_and_a_yaml_file_says_so(trained, parts, tmp_pa
     for part, frame in parts.items():
         frame.write_parquet(tmp_path / f"{part}.parquet")
     raw = {"tasks": NEW, "data": {part: str(tmp_path / f"{part}.parquet") for part in parts}}
-    (tmp_path / "more.yaml").write_text(yaml.safe_dump(raw))
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     from_files = extend(old.path, tmp_path / "more.yaml")
     from_frames = extend(old.path, {"tasks": NEW}, **parts)
     assert all(tensors(from_files)[name].equal(t) for name, t in tensors(from_frames).items())

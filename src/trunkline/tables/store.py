@@ -4,6 +4,7 @@ import json
 import mmap
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -30,11 +31,20 @@ class Store:
         rows: all of them.
         facts: what else is known about them, in JSON values.
         maps: the mapped files in which they lie, if they lie in files.
+        folder: of these files.
     """
 
-    def __init__(self, rows: Batch, *, facts: Mapping[str, Any] | None = None, maps: Iterable[mmap.mmap] = ()) -> None:
+    def __init__(
+        self,
+        rows: Batch,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        maps: Iterable[mmap.mmap] = (),
+        folder: Path | None = None,
+    ) -> None:
         self.rows = rows
         self.facts = dict(facts or {})
+        self.folder = folder
         self.bytes = sum(array.nbytes for array in named_arrays(rows).values())
         self._maps = list(maps)
 
@@ -58,12 +68,17 @@ class Store:
             rows = batch_of(meta, tensors)
             if any(int(one.offsets[0]) != 0 or int(one.offsets[-1]) != len(one.values) for one in rows.lists):
                 return None
-            return cls(rows, facts=meta["facts"], maps=maps)
+            return cls(rows, facts=meta["facts"], maps=maps, folder=folder)
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def of_task(self, name: str) -> "Store":
+        """The same rows, in the same place, with the labels and weights of one task alone."""
+        labels, weights = ({k: v for k, v in some.items() if k == name} for some in (self.rows.labels, self.rows.weights))
+        return Store(replace(self.rows, labels=labels, weights=weights), facts=self.facts, maps=self._maps)
 
     def release(self) -> None:
         """Let go of the memory that rows read from files occupy; they are read again when they are needed."""

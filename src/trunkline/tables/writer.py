@@ -84,7 +84,9 @@ class Writer:
                 file.flush()
                 os.fsync(file.fileno())
             sync(self._staged.path)
-            return self._staged.put(Store.open)
+            store = self._staged.put(Store.open)
+            store.folder = self._staged.place
+            return store
 
     def drop(self) -> None:
         """Remove what was written, unless it is done."""

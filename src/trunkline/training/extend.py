@@ -81,7 +81,9 @@ def extend(
     tasks = check_config(whole)
     labels = fit_labels(open_parts(whole.data, frames)["train"], tasks, old.labels)
     inputs = old.encoder.inputs
-    _check_places(check_subnets(old.config, old.labels.tasks, inputs), check_subnets(whole, labels.tasks, inputs), whole)
+    _check_places(
+        check_subnets(old.config, old.labels.tasks, inputs), check_subnets(whole, labels.tasks, inputs), whole
+    )
     whole = _with_rates(whole, old, old_lr)
     data = prepare(whole, tasks, build_features(whole) or [], frames, fitted=(old.encoder, labels))
     check_calibration(

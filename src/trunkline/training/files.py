@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def curves(self) -> Path:
+        """What a report draws of the selected epoch's estimates."""
+        return self.path / "curves.json"
+
+    @property
     def calibration(self) -> Path:
         """How estimates are corrected, if any are."""
         return self.path / "calibration.json"
@@ -82,7 +87,15 @@ class RunFolder:
                     f"{self.path} holds another run; continue it with --resume, replace it with --overwrite, "
                     "or choose another folder with --out"
                 )
-            made = (self.encoder, self.model, self.checkpoint, self.history, self.metrics, self.calibration)
+            made = (
+                self.encoder,
+                self.model,
+                self.checkpoint,
+                self.history,
+                self.metrics,
+                self.curves,
+                self.calibration,
+            )
             for file in (self.config, *made):
                 file.unlink(missing_ok=True)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)

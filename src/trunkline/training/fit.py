@@ -23,6 +23,7 @@ from trunkline.training.build import (
 )
 from trunkline.training.calibration import check_calibration, fit_calibrators, write_calibrators
 from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
+from trunkline.training.curves import curves
 from trunkline.training.data import Data, check_files, prepare
 from trunkline.training.evaluate import final_outputs, raw_outputs, scores
 from trunkline.training.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
@@ -209,7 +210,7 @@ def _train(
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
     selected = Model.load(run.path, device=device.type)
-    raws = {
+    raws: dict[str, dict[str, Tensor]] = {
         part: raw_outputs(selected.network, batches[part], device, amp=c.amp)
         for part in ("valid", "test")
         if part in batches
@@ -221,6 +222,7 @@ def _train(
         write_calibrators(run.calibration, fit_calibrators(asked, tasks, made, rows.labels, rows.weights))
     model = Model.load(run.path, device=device.type, holder=holder)
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
+    write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
     write_json(
         run.metrics,
@@ -245,6 +247,25 @@ def _both(model: Model, raws: Mapping[str, Tensor], rows: Batch) -> tuple[Scores
     after = scores(tasks, raws, rows.labels, rows.weights, calibrators=model.calibrators)
     before = scores(tasks, raws, rows.labels, rows.weights) if model.calibrators else {}
     return after, {name: before[name] for name in model.calibrators}
+
+
+def _drawn(model: Model, raws: Mapping[str, Mapping[str, Tensor]], data: Data) -> dict[str, Any]:
+    """What a report draws: curves of each part's tasks, and how many rows and labels there are."""
+    tasks = model.network.tasks
+    drawn: dict[str, Any] = {"rows": {part: len(store) for part, store in data.stores.items()}, "labels": {}}
+    for part, store in data.stores.items():
+        labels = {task.name: store.rows.labels[task.name] for task in tasks}
+        drawn["labels"][part] = {name: _label_facts(label) for name, label in labels.items()}
+        if part in raws:
+            made = final_outputs(tasks, raws[part], model.calibrators)
+            weights = store.rows.weights
+            drawn[part] = {t.name: curves(t, made[t.name], labels[t.name], weights.get(t.name)) for t in tasks}
+    return drawn
+
+
+def _label_facts(label: Tensor) -> dict[str, float | int | None]:
+    known = len(label) - int(label.isnan().sum())
+    return {"observed": known, "mean": float(torch.nansum(label, dtype=torch.float64)) / known if known else None}
 
 
 def resolved(config: Config, data: Data) -> Config:

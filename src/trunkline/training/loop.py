@@ -27,6 +27,7 @@ from trunkline.training.freeze import learning, train_mode
 from trunkline.training.gating import gate_facts, unused_experts
 from trunkline.training.metrics import Scores
 from trunkline.training.rerun import Rerun
+from trunkline.training.updates import Updates
 from trunkline.training.watch import Watch
 
 Line = dict[str, Any]
@@ -87,15 +88,17 @@ class Loop:
                 train_mode(self.network)
                 began, began_rows = time.perf_counter(), p.rows
                 for batch in self.train.shuffled(p.epoch, start=p.batch, then=self.look_ahead):
-                    moved = batch.to(self.device)
-                    losses, active = self.step(moved)
+                    here = batch.to(self.device)
+                    updates = Updates(self.network) if (p.step + 1) % self.log_every == 0 else None
+                    losses, active = self.step(here)
                     watch.see(p.step, losses, active)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
-                    if p.step % self.log_every == 0:
+                    if updates is not None:
                         watch.check()
                         now = time.perf_counter()
                         p.seconds += now - began
-                        self.on_line(self.line(watch, moved, losses, active, (p.rows - began_rows) / (now - began)))
+                        line = self.line(watch, here, losses, active, (p.rows - began_rows) / (now - began))
+                        self.on_line({**line, "updates": updates.sizes()})
                         began, began_rows = time.perf_counter(), p.rows
                     if interrupted():
                         watch.check()

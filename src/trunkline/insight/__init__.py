@@ -1,0 +1,1 @@
+"""Is sharing worth it? Networks compared over seeds and test rows."""

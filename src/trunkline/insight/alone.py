@@ -1,0 +1,93 @@
+"""Single-task baselines: the same network, rates and rows for one task alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from trunkline.config import Config
+from trunkline.errors import UserError
+from trunkline.inputs import Inputs
+from trunkline.insight.variants import Variant, name_of
+from trunkline.tables import Labels, Store
+from trunkline.training.build import build_network, build_tasks
+from trunkline.training.checkpoint import isolated_random
+from trunkline.training.data import Data
+from trunkline.training.metrics import selection
+
+ALONE = "alone"
+_OF_SEVERAL = ("balance", "network.sharing", "tasks")
+"""What a network of one task has no use for, or has as the config says."""
+
+
+def alone_data(data: Data, name: str) -> Data:
+    """Encoded rows with the labels of one task: those rows count that count for it beside the others.
+
+    The task stands by itself: it reads no estimate; rows outside its `where` have no label; with a `space` it is a
+    plain binary one over the entire space.
+    """
+    task = next(task for task in data.labels.tasks if task.name == name)
+    labels = Labels(
+        (replace(task, where=None, space=None, reads=()),), {k: v for k, v in data.labels.classes.items() if k == name}
+    )
+    stores = {part: store.of_task(name) for part, store in data.stores.items()}
+    return replace(data, labels=labels, stores=stores)
+
+
+def alone_config(config: Config, name: str, inputs: Inputs) -> Config:
+    """The same network options and rates for one task; rates of subnets that it does not have are dropped."""
+    raw = config.model_dump()
+    task = raw["tasks"][name] | {"where": None, "space": None, "reads": ()}
+    raw["tasks"] = {name: {key: value for key, value in task.items() if value is not None}}
+    raw["balance"] = {"objective": "sum"}
+    raw["network"]["sharing"] = _of_one(raw["network"]["sharing"], name, set(config.tasks))
+    subnets, raw["optimizer"]["subnets"] = raw["optimizer"]["subnets"], {}
+    raw["training"]["select"] = _select(config.training.select, name, config)
+    made = Config.make(raw)
+    with isolated_random(None):
+        lists = tuple(replace(feature, rows=min(feature.rows, 2)) for feature in inputs.lists)
+        tiny = replace(inputs, rows=(2,) * len(inputs.rows), lists=lists)
+        owners = build_network(made, build_tasks(made), tiny).owners()
+    raw["optimizer"]["subnets"] = {
+        pattern: rate for pattern, rate in subnets.items() if any(fnmatchcase(owner, pattern) for owner in owners)
+    }
+    return Config.make(raw)
+
+
+def alone_variants(variants: Sequence[Variant], name: str, inputs: Inputs) -> list[Variant]:
+    """The baselines of one task: one for each setting of what a single-task network has too, the config's own first.
+
+    Where rates are varied, a single-task network is given the same choice of rates: a gain of sharing must not be that
+    of a better rate.
+    """
+    base = variants[0].config
+    found: list[Variant] = []
+    for variant in variants:
+        overrides = {key: value for key, value in variant.overrides.items() if not key.startswith(_OF_SEVERAL)}
+        made = alone_config(Config.make(base, overrides=overrides), name, inputs)
+        if all(made != other.config for other in found):
+            setting = f",{name_of(overrides)}" if overrides else ""
+            found.append(Variant(f"{ALONE}.{name}{setting}", ALONE, overrides, made))
+    return found
+
+
+def _select(select: str, name: str, config: Config) -> str:
+    """The score that selects an epoch, if it is one of this task; else its headline metric."""
+    (task,) = build_tasks(Config.make({"tasks": {name: config.tasks[name].model_copy(update={"where": None})}}))
+    try:
+        selection(select, [task])
+    except UserError:
+        return "mean"
+    return select
+
+
+def _of_one(value: Any, name: str, tasks: set[str]) -> Any:
+    """Options that speak of every task, for one of them."""
+    if isinstance(value, Mapping):
+        kept = {name: value[name]} if set(value) == tasks else value
+        return {key: _of_one(one, name, tasks) for key, one in kept.items()}
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(one, str) for one in value) and set(value) == tasks:
+            return [name]
+        return [_of_one(one, name, tasks) for one in value]
+    return value
