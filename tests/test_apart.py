@@ -134,7 +134,9 @@ def test_no_gradient_crosses_from_task_to_task():
     for t, name in enumerate(NAMES):
         whole.zero_grad(set_to_none=True)
         losses[t].backward(retain_graph=True)
-        reached = {subnet for subnet, ps in owners.items() for p in ps if p.grad is not None and p.grad.to_dense().any()}
+        reached = {
+            subnet for subnet, ps in owners.items() for p in ps if p.grad is not None and p.grad.to_dense().any()
+        }
         assert reached == {subnet for subnet in owners if subnet.endswith(f".{name}")}
     assert len(every) == len({id(p) for p in every}) == len(list(whole.parameters()))
 

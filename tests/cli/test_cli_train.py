@@ -310,6 +310,8 @@ def test_demo_trains_and_is_not_overwritten_unasked(folder, trunkline):
     status, out, _ = trunkline("demo", "show", "--rows", "1500")
     assert status == 0
     assert "run: show/run" in out
+    assert out.rstrip().endswith("report: show/report.html")
+    assert (folder / "show" / "report.html").stat().st_size < 6_000_000
     for task in ("click", "dwell", "purchase"):
         assert task in out
     before = everything(folder / "show")

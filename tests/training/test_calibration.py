@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 
 from trunkline import Config, Model, UserError, fit
-from trunkline.tasks import Binary, Multiclass, Regression, TASK_KINDS
+from trunkline.tasks import TASK_KINDS, Binary, Multiclass, Regression
 from trunkline.training.calibration import (
     CALIBRATORS,
     WIDEST,
@@ -375,5 +375,5 @@ def test_a_damaged_file_stops_a_model_from_loading(calibrated, parts, tmp_path):
     fit(calibrated, **parts, out=tmp_path / "run")
     path = tmp_path / "run" / "calibration.json"
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(UserError, match="calibration.json cannot be read"):
+    with pytest.raises(UserError, match=r"calibration\.json cannot be read"):
         Model.load(tmp_path / "run")

@@ -7,10 +7,10 @@ from trunkline import UserError, fit
 from trunkline.balance import PCGrad
 from trunkline.embedding import Embedding
 from trunkline.fork import Fork
-from trunkline.network import Network
-from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.inputs import Place
 from trunkline.mlp import Layers
+from trunkline.network import Network
+from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.tasks import Binary, Regression
 from trunkline.towers import Towers
 from trunkline.training.freeze import freeze, learning, train_mode
@@ -116,7 +116,7 @@ def test_everything_at_0_still_works(watched, objective, gradients):
 def test_a_frozen_tower_takes_its_task_out_only_where_nothing_else_learns_from_it(watched):
     _, loop, _, _ = watched(**rates("tower.click"))
     assert loop.learning.tolist() == [True] * 4  # the trunk does
-    model, loop, _, moved = watched(**rates("embedding", "shared", "tower.click"))
+    model, loop, _, _ = watched(**rates("embedding", "shared", "tower.click"))
     # `topic` reads click and lets its gradient through, but that stops at a frozen tower
     assert loop.learning.tolist() == [False, True, True, True]
     steps = [line for line in model.history if "losses" in line]

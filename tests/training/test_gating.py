@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from trunkline import fit
+from trunkline import UserError, fit
 from trunkline.cli.show import epoch_text
+from trunkline.inputs import Ragged
 from trunkline.sharing.gating import SoftmaxGate
 from trunkline.training.gating import UNUSED, gate_facts, unused_experts
 
@@ -142,8 +143,8 @@ def test_the_mode_is_kept_after_an_error_too(settings, rows):
     loops = []
     fit(settings, **rows, on_start=loops.append, overrides={"training.epochs": 1})
     network = loops[0].network.train()
-    with pytest.raises(IndexError):
-        network.gates(torch.zeros(2, 99, dtype=torch.int64), torch.zeros(2, 1))
+    with pytest.raises(UserError, match="lists of ids were given"):
+        network.gates(torch.zeros(2, 2), torch.zeros(2, 1), [Ragged(torch.zeros(0), torch.zeros(3))])
     assert all(part.training for part in network.modules())
 
 

@@ -10,6 +10,7 @@ from trunkline.cli.evaluate import evaluate
 from trunkline.cli.extend import extend
 from trunkline.cli.init import init
 from trunkline.cli.predict import predict
+from trunkline.cli.report import report
 from trunkline.cli.train import train
 from trunkline.errors import UserError
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, train, extend, evaluate, predict, demo, data):
+for command in (init, train, extend, evaluate, predict, report, demo, data):
     app.command()(command)
 
 

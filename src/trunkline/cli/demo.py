@@ -28,7 +28,7 @@ optimizer:
   lr: 0.002
   schedule: {{kind: warmup_cosine}}
   subnets: {{embedding: {{lr: 0.004, weight_decay: 0.1}}, "tower.purchase": {{lr: 0.001}}}}
-training: {{epochs: 6, batch_size: 512, patience: 3}}
+training: {{epochs: 6, batch_size: 512, patience: 3, log_every: 20, log_gradients: true}}
 """
 
 
@@ -41,6 +41,7 @@ def demo(
     """Train on a simulated feed whose true probabilities are known, and show how near each task comes to them."""
     from trunkline.cli.show import TrainingDisplay
     from trunkline.datasets import feed
+    from trunkline.report import read_run, write_report
     from trunkline.training.files import RunFolder
     from trunkline.training.fit import fit
 
@@ -55,9 +56,11 @@ def demo(
     with TrainingDisplay() as display:
         model = fit(config, out=run, overwrite=overwrite, on_start=display.start, on_line=display.line)
     show_against_truth(model, parts["test"])
+    write_report([read_run(run)], directory / "report.html")
     print(
         f"rows and config: {directory}\nrun: {run}\n"
-        f"next: trunkline predict {run} {directory}/test.parquet --keep user --keep item -o {directory}/out.parquet"
+        f"next: trunkline predict {run} {directory}/test.parquet --keep user --keep item -o {directory}/out.parquet\n"
+        f"report: {directory / 'report.html'}"
     )
 
 

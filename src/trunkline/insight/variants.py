@@ -129,9 +129,7 @@ def _labels(vary: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     def label(key: str) -> Any:
         parts = _parts(key)
         others = [_parts(other) for other in vary if other != key]
-        size = next(
-            (n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), len(parts)
-        )
+        size = next((n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), len(parts))
         return lambda value: value if isinstance(value, str) else f"{'.'.join(parts[-size:])}={shown(value)}"
 
     return {key: label(key) for key in vary}

@@ -77,7 +77,9 @@ class Store:
 
     def of_task(self, name: str) -> "Store":
         """The same rows, in the same place, with the labels and weights of one task alone."""
-        labels, weights = ({k: v for k, v in some.items() if k == name} for some in (self.rows.labels, self.rows.weights))
+        labels, weights = (
+            {k: v for k, v in some.items() if k == name} for some in (self.rows.labels, self.rows.weights)
+        )
         return Store(replace(self.rows, labels=labels, weights=weights), facts=self.facts, maps=self._maps)
 
     def release(self) -> None:

@@ -181,7 +181,7 @@ def _check_places(old: Network, larger: Network, config: Config) -> None:
     changed += [name for name, (_, subnet) in after.items() if name not in before and not subnet.endswith(new)]
     if changed:
         raise UserError(
-            f"a {config.network.sharing.kind} network cannot be extended like this: its old tasks would read what a "
+            f"sharing {config.network.sharing.kind} cannot be extended like this: its old tasks would read what a "
             f"new one brings ({changed[0]} would be another); train all tasks together"
         )
 

@@ -40,4 +40,5 @@ class Updates:
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor.float()) for tensor in tensors]))
+    norm: Tensor = torch.stack([torch.linalg.vector_norm(tensor.float()) for tensor in tensors]).norm()
+    return norm

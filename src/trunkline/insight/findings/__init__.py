@@ -1,0 +1,53 @@
+"""What can be wrong with a training: one detector a file, from what was observed to findings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from trunkline.insight.findings.broken_loss import broken_loss
+from trunkline.insight.findings.clamped_noise import clamped_noise
+from trunkline.insight.findings.conflict import conflicts
+from trunkline.insight.findings.dead_layers import dead_layers
+from trunkline.insight.findings.dominance import dominance
+from trunkline.insight.findings.drift import drift
+from trunkline.insight.findings.finding import Finding
+from trunkline.insight.findings.leaks import leaks
+from trunkline.insight.findings.observations import Judged, Observations
+from trunkline.insight.findings.rare_labels import rare_labels
+from trunkline.insight.findings.slow_tower import slow_towers
+from trunkline.insight.findings.unseen_ids import unseen_ids
+from trunkline.insight.findings.unused_experts import experts_unused
+
+__all__ = ["DETECTORS", "Detector", "Finding", "Judged", "Observations"]
+
+
+@final
+@dataclass(frozen=True)
+class Detector:
+    """One thing that can be wrong.
+
+    Attributes:
+        find: the findings.
+        needs: what of the observations it reads.
+        looks: at what, in words.
+    """
+
+    find: Callable[[Observations], list[Finding]]
+    needs: str
+    looks: str
+
+
+DETECTORS: tuple[Detector, ...] = (
+    Detector(broken_loss, "tasks", "losses that are no numbers"),
+    Detector(leaks, "alone", "columns that give a label away"),
+    Detector(dominance, "pulls", "each task's share of the gradient in shared subnets"),
+    Detector(dead_layers, "layers", "dead units of ReLU layers"),
+    Detector(clamped_noise, "sigma", "learned σ at its bound"),
+    Detector(conflicts, "pulls", "pairs of tasks whose gradients conflict"),
+    Detector(slow_towers, "curves", "towers still learning while others overfit"),
+    Detector(rare_labels, "judged", "labels too rare in the validation rows to judge by"),
+    Detector(unseen_ids, "unseen", "ids unseen in training"),
+    Detector(drift, "shifts", "columns that drift"),
+    Detector(experts_unused, "gates", "experts that no gate uses"),
+)
+"""In the order in which they are told where weights are equal."""

@@ -1,0 +1,66 @@
+"""All that a diagnosis has seen of a training and its rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor
+
+from trunkline.config import Config
+from trunkline.insight.measures.dead_units import Layer
+from trunkline.insight.rates import rate_of
+
+
+@final
+@dataclass(frozen=True)
+class Judged:
+    """How many rows of each label a binary task's AUC rests on.
+
+    Attributes:
+        auc: over the validation rows; None where one label is missing.
+        positives: rows with label 1.
+        negatives: rows with label 0.
+    """
+
+    auc: float | None
+    positives: int
+    negatives: int
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Observations:
+    """What was seen; None where nobody could look.
+
+    Attributes:
+        config: the config.
+        tasks: the tasks' names.
+        pulls: `{subnet: [P, T, T]}` inner products of the tasks' weighted gradients in P steps, for subnets that two
+            tasks' gradients reach.
+        layers: the ReLU layers.
+        gates: as `gate_facts` gives them; empty without experts.
+        sigma: of each task, where the objective learns it.
+        curves: validation score of each task, higher is better, at several moments of the training.
+        judged: the binary tasks.
+        alone: `{column: {task: score}}` of each column all by itself on held-out rows.
+        unseen: `{column: {part: share}}` of ids that the vocabulary does not have.
+        shifts: `{column: {part: index}}`, see `stability_index`.
+        broken: tasks whose loss was no number, and the step.
+    """
+
+    config: Config
+    tasks: tuple[str, ...]
+    pulls: Mapping[str, Tensor] | None = None
+    layers: Sequence[Layer] | None = None
+    gates: Mapping[str, Any] | None = None
+    sigma: Mapping[str, float] | None = None
+    curves: Mapping[str, Sequence[float]] | None = None
+    judged: Mapping[str, Judged] | None = None
+    alone: Mapping[str, Mapping[str, float]] | None = None
+    unseen: Mapping[str, Mapping[str, float]] | None = None
+    shifts: Mapping[str, Mapping[str, float]] | None = None
+    broken: tuple[tuple[str, ...], int] | None = None
+
+    def rate(self, subnet: str) -> float:
+        """The learning rate that the config gives a subnet."""
+        return rate_of(self.config, subnet)

@@ -1,0 +1,91 @@
+"""What a run folder holds, as a report needs it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from trunkline.config import Config
+from trunkline.errors import UserError
+from trunkline.training.files import RunFolder
+from trunkline.training.history import read_history
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run, finished or not.
+
+    Attributes:
+        name: of its folder.
+        config: as resolved.
+        lines: of the history, those of steps.
+        epochs: of the history, those of epochs.
+        metrics: `metrics.json`; empty where the run has not ended.
+        curves: `curves.json`; likewise.
+        columns: what the encoder knows of each feature column.
+    """
+
+    name: str
+    config: Config
+    lines: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]
+    metrics: dict[str, Any]
+    curves: dict[str, Any]
+    columns: list[dict[str, Any]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks."""
+        return list(self.config.tasks)
+
+    @property
+    def part(self) -> str | None:
+        """The part whose curves are drawn: test, or else validation."""
+        return next((part for part in ("test", "valid") if part in self.curves), None)
+
+    def series(self, key: str) -> dict[str, tuple[list[int], list[float]]]:
+        """`{name: (steps, values)}` of what every line holds under a key by name, without what is not known."""
+        found: dict[str, tuple[list[int], list[float]]] = {}
+        for line in self.lines:
+            for name, value in (line.get(key) or {}).items():
+                if value is not None:
+                    steps, values = found.setdefault(name, ([], []))
+                    steps.append(line["step"])
+                    values.append(value)
+        return found
+
+
+def read_run(path: str | Path) -> Run:
+    """A run folder.
+
+    Raises:
+        UserError: no run lies there, or its files cannot be read.
+    """
+    folder = RunFolder(Path(path))
+    if not folder.config.exists():
+        raise UserError(f"{path} is no run folder: {folder.config.name} is missing")
+    history = read_history(folder.history)
+    if not history:
+        raise UserError(f"{path} has no history yet: it is written every training.log_every steps and every epoch")
+    return Run(
+        name=Path(path).resolve().name,
+        config=Config.make(folder.config),
+        lines=[line for line in history if "losses" in line],
+        epochs=[line for line in history if "valid" in line],
+        metrics=_json(folder.metrics),
+        curves=_json(folder.curves),
+        columns=list(_json(folder.encoder).get("columns", [])),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds {type(found).__name__}; it must hold keys")
+    return found
