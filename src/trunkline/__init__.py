@@ -18,6 +18,8 @@ from trunkline.towers import Towers, stop_gradient
 
 if TYPE_CHECKING:
     from trunkline.config import Config
+    from trunkline.insight.compare import compare
+    from trunkline.insight.result import Comparison
     from trunkline.training.extend import extend
     from trunkline.training.fit import fit
     from trunkline.training.model import Model
@@ -26,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MLP",
+    "Comparison",
     "Config",
     "Constant",
     "Embedding",
@@ -44,6 +47,7 @@ __all__ = [
     "UserError",
     "WarmupCosine",
     "balance",
+    "compare",
     "extend",
     "fit",
     "fork_exactly",
@@ -54,8 +58,10 @@ __all__ = [
 ]
 
 _LATER = {
+    "Comparison": "trunkline.insight.result",
     "Config": "trunkline.config",
     "Model": "trunkline.training.model",
+    "compare": "trunkline.insight.compare",
     "extend": "trunkline.training.extend",
     "fit": "trunkline.training.fit",
 }

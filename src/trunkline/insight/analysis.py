@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, final
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from trunkline.insight.bootstrap import RESAMPLES, resampled
 from trunkline.insight.intervals import Interval, Seeds, between_seeds, interval
 from trunkline.insight.jobs import Job
-from trunkline.insight.predictions import Judged, read_predictions
+from trunkline.insight.predictions import Judged, read_facts, read_predictions
 from trunkline.insight.result import NetworkResult, TaskResult
 from trunkline.insight.verdict import verdict
 from trunkline.insight.weighted import Numbers
@@ -49,8 +50,9 @@ class _Figures:
     valid: float | None
     resampled: Numbers
 
-    @property
+    @cached_property
     def seeds(self) -> Seeds:
+        """By seed, as intervals take them."""
         return Seeds(np.array(list(self.by_seed.values())), self.fixed)
 
 
@@ -127,7 +129,7 @@ def _figures(
     found: list[dict[str, _Figures]] = [{} for _ in entries]
     for name, judged in judges.items():
         values = {
-            (i, job.seed): judged.read(read_predictions(job.folder)[0])
+            (i, job.seed): judged.read(read_predictions(job.folder))
             for i, entry in enumerate(entries)
             for job in entry.jobs.get(name, ())
             if job.done
@@ -146,7 +148,7 @@ def _figures(
 
 
 def _change(mine: _Figures, reference: _Figures, others: Sequence[Seeds], tail: float) -> Interval:
-    spread = between_seeds([mine.seeds, reference.seeds], [o for o in others])
+    spread = between_seeds([mine.seeds, reference.seeds], others)
     return interval(mine.seeds.mean - reference.seeds.mean, spread, mine.resampled - reference.resampled, tail=tail)
 
 
@@ -189,7 +191,7 @@ def _cost(entry: Entry) -> dict[str, Any]:
         if not done:
             return {"cpu_seconds": None, "seconds": None, "parameters": None}
         metrics = [_metrics(job) for job in done]
-        cpu += sum(read_predictions(job.folder)[1]["cpu_seconds"] for job in done) / len(done)
+        cpu += sum(read_facts(job.folder)["cpu_seconds"] for job in done) / len(done)
         seconds += sum(one["train_seconds"] for one in metrics) / len(done)
         parameters += metrics[0]["parameters"] or 0
     return {"cpu_seconds": round(cpu, 2), "seconds": round(seconds, 2), "parameters": parameters or None}

@@ -29,6 +29,9 @@ from trunkline.training.files import RunFolder, load_into, read_tensors
 from trunkline.training.frames import as_polars
 from trunkline.training.model import Model
 
+OPTIONAL = ("gates", "sigma")
+"""What a network or an objective may have nothing of."""
+
 
 @final
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Diagnosis:
     Attributes:
         findings: the weightiest first.
         looked: at what.
-        skipped: what could not be looked at, and why.
+        skipped: what could not be looked at, and at last why.
     """
 
     findings: tuple[Finding, ...]
@@ -105,15 +108,13 @@ def diagnose(
 def _told(observations: Observations, why: str) -> Diagnosis:
     found, looked, skipped = list[Finding](), list[str](), list[str]()
     for detector in DETECTORS:
-        if getattr(observations, detector.needs) is None:
-            skipped.append(detector.looks)
-        else:
+        if getattr(observations, detector.needs) is not None:
             found += detector.find(observations)
             looked.append(detector.looks)
+        elif detector.needs not in OPTIONAL:
+            skipped.append(detector.looks)
     found.sort(key=lambda finding: -finding.weight)
-    if observations.sigma is None:  # no objective that learns it: there is nothing to look at
-        skipped = [looks for looks in skipped if "σ" not in looks]
-    return Diagnosis(tuple(found), tuple(looked), tuple([f"{', '.join(skipped)} ({why})"] if skipped and why else skipped))
+    return Diagnosis(tuple(found), tuple(looked), (*skipped, why) if skipped and why else tuple(skipped))
 
 
 def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations, str]:

@@ -73,7 +73,7 @@ def between_seeds(groups: Sequence[Seeds], others: Sequence[Seeds] = ()) -> tupl
 
     Args:
         groups: of which the means are taken.
-        others: further networks of the same task.
+        others: all networks of the same task, these groups included or not.
     """
     if any(not group.fixed and not group.df for group in groups):
         return None
@@ -81,9 +81,9 @@ def between_seeds(groups: Sequence[Seeds], others: Sequence[Seeds] = ()) -> tupl
     if not loose:
         return 0.0, math.inf
     own = [group.variance / len(group.values) for group in loose]
-    every = [*loose, *(group for group in others if group.df)]
-    most = _UNSTABLE * float(np.median([group.variance for group in every]))
-    every = [group for group in every if group.variance <= most or group in loose]
+    further = [group for group in others if group.df and all(group is not one for one in loose)]
+    most = _UNSTABLE * float(np.median([group.variance for group in (*loose, *further)]))
+    every = [*loose, *(group for group in further if group.variance <= most)]
     df = sum(group.df for group in every)
     pooled = sum(group.df * group.variance for group in every) / df * sum(1 / len(group.values) for group in loose)
     if pooled >= sum(own):

@@ -28,8 +28,6 @@ PROBES = 40
 """Steps of it, evenly spread, at which the tasks' gradients are taken apart."""
 UNSETTLED = 0.1
 """Share of the steps, the first, in which gradients say more about the start than about the tasks."""
-EARLY = 0.5
-"""Share of the steps after which gradients are left alone: a task that has learned all it can has none."""
 SCORES = 10
 """Moments of the training at which the validation rows are scored."""
 GATED_ROWS = 4096
@@ -44,8 +42,8 @@ def observe_training(trial: Trial, steps: int) -> Observations:
         steps: how many.
     """
     steps = trial.steps(steps)
-    first, last = round(UNSETTLED * steps), max(round(EARLY * steps), 1)
-    probed = {first + (last - first) * i // PROBES for i in range(PROBES)}
+    first = round(UNSETTLED * steps)
+    probed = {first + (steps - first) * i // PROBES for i in range(PROBES)}
     scored = {round(steps * (i + 1) / SCORES) - 1 for i in range(SCORES)}
     tasks = tuple(task.name for task in trial.data.labels.tasks)
     seen, curves = list[Pulls](), dict[str, list[float]]()
@@ -108,10 +106,8 @@ def observe_network(network: Network, stores: Mapping[str, Store], config: Confi
     store = stores.get("valid", stores["train"])
     device = next(network.parameters()).device
     some = store.rows.take(slice(0, GATED_ROWS)).to(device)
-    seen: dict[str, Any] = {
-        "layers": dead_units(network, store),
-        "gates": gate_facts(network.gates(some.ids, some.numbers, some.lists)),
-    }
+    gates = gate_facts(network.gates(some.ids, some.numbers, some.lists))
+    seen: dict[str, Any] = {"layers": dead_units(network, store), "gates": gates or None}
     if "valid" in stores:
         scores = evaluate(network, Batches(store=store, size=config.training.batch_size), device)
         seen["judged"] = {

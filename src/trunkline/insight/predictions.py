@@ -1,5 +1,6 @@
 """What a run says of the test rows, and what the headline metric of each task reads of it."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -7,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor
 
 from trunkline.tasks import Task
@@ -68,10 +70,17 @@ def write_values(path: Path, values: Mapping[str, Tensor], facts: Mapping[str, A
     write_tensors(path, {f"{_VALUE}.{name}": value for name, value in values.items()}, facts)
 
 
-def read_predictions(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a finished run wrote, and its facts.
+def read_predictions(folder: Path) -> dict[str, Tensor]:
+    """What a finished run wrote.
 
     Raises:
         UserError: it is not there, or damaged.
     """
-    return read_tensors(folder / PREDICTIONS)
+    return read_tensors(folder / PREDICTIONS)[0]
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What it wrote beside, without reading the rest."""
+    with safe_open(folder / PREDICTIONS, framework="pt") as file:
+        facts: dict[str, Any] = json.loads(file.metadata()["trunkline"])
+    return facts

@@ -12,17 +12,21 @@ SEVERITY = 0.9
 RATIO = 10.0
 """A gradient a tenth as long as another turns the sum of the two by less than six degrees: it has no say."""
 
+EARLY = 0.5
+"""Share of the steps, the first, that count: a task that has learned all it can has no gradient left."""
+
 
 def dominance(observations: Observations) -> list[Finding]:
     """Tasks whose gradient over all shared subnets together is `RATIO` times as long as the next one's.
 
-    Norms are medians over the steps that were looked at. Tasks without any gradient have another fault.
+    Norms are medians over the first half of the steps that were looked at. Tasks without any gradient have another fault.
     """
     pulls = observations.pulls
     if not pulls:
         return []
     squares = torch.stack([pull.diagonal(dim1=1, dim2=2) for pull in pulls.values()]).sum(0)
-    norms = dict(zip(observations.tasks, squares.sqrt().median(0).values.tolist(), strict=True))
+    early = squares[: max(round(EARLY * len(squares)), 1)]
+    norms = dict(zip(observations.tasks, early.sqrt().median(0).values.tolist(), strict=True))
     ordered = sorted((name for name in norms if norms[name] > 0), key=lambda name: -norms[name])
     ratios = [norms[above] / norms[below] for above, below in zip(ordered, ordered[1:], strict=False)]
     if not ratios or max(ratios) < RATIO:

@@ -38,8 +38,8 @@ class Observations:
         pulls: `{subnet: [P, T, T]}` inner products of the tasks' weighted gradients in P steps, for subnets that two
             tasks' gradients reach.
         layers: the ReLU layers.
-        gates: as `gate_facts` gives them; empty without experts.
-        sigma: of each task, where the objective learns it.
+        gates: as `gate_facts` gives them; None without experts.
+        sigma: of each task; None where the objective learns none.
         curves: validation score of each task, higher is better, at several moments of the training.
         judged: the binary tasks.
         alone: `{column: {task: score}}` of each column all by itself on held-out rows.
