@@ -23,9 +23,10 @@ from trunkline.sharing import MMoE, OMoE, SharedBottom, Sharing
 from trunkline.tasks import Regression, task_losses
 from trunkline.towers import Towers
 
-FEATURES, TERMS, NOISE = 100, 10, 0.1
-BATCH, HELD_OUT, LOOKS = 64, 4000, 20
-RATE = 0.003
+FEATURES, NOISE = 100, 0.1
+BATCH, HELD_OUT, RATE = 64, 4000, 0.01
+LABELS = {"fixed": 4, "drawn": 10}
+"""How many sines there are in a label."""
 CORRELATIONS = (1.0, 0.9, 0.75, 0.5, 0.25, 0.0)
 NAMES = ("first", "second")
 TASKS = tuple(Regression(name=name, standardize=False) for name in NAMES)
@@ -62,14 +63,16 @@ def _split(*shared: Tensor) -> tuple[tuple[Tensor, ...], ...]:
 class Data:
     """Rows of every seed at every correlation, S·C problems side by side; a seed's rows depend on that seed alone."""
 
-    def __init__(self, seeds: Sequence[int], correlations: Sequence[float]) -> None:
+    def __init__(self, seeds: Sequence[int], correlations: Sequence[float], labels: str) -> None:
         self.draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.correlations = len(correlations)
-        weights, slopes, phases = [], [], []
+        weights, slopes, phases, terms = [], [], [], LABELS[labels]
         for draw in self.draws:
             one, other = torch.linalg.qr(torch.randn(FEATURES, 2, generator=draw)).Q.T
-            slope = torch.randn(TERMS, generator=draw)
-            phase = 2 * math.pi * torch.rand(TERMS, generator=draw)
+            slope, phase = torch.arange(1.0, terms + 1), torch.arange(terms).float().square()
+            if labels == "drawn":
+                slope = torch.randn(terms, generator=draw)
+                phase = 2 * math.pi * torch.rand(terms, generator=draw)
             for p in correlations:
                 weights.append(torch.stack([one, p * one + math.sqrt(1 - p * p) * other], dim=1))
                 slopes.append(slope)
@@ -82,7 +85,7 @@ class Data:
         x = torch.stack([torch.randn(count, FEATURES, generator=draw) for draw in self.draws])
         x = x.repeat_interleave(self.correlations, dim=0)
         z = x @ self.weights
-        return x, z + sum(torch.sin(self.slopes[:, i] * z + self.phases[:, i]) for i in range(TERMS))
+        return x, z + sum(torch.sin(self.slopes[:, i] * z + self.phases[:, i]) for i in range(self.slopes.shape[1]))
 
     def noise(self, count: int) -> Tensor:
         """`[S·C, N, 2]`, the same at all C."""
@@ -90,34 +93,31 @@ class Data:
         return NOISE * noise.repeat_interleave(self.correlations, dim=0)
 
 
-def train(architecture: str, seeds: Sequence[int], steps: int) -> Tensor:
-    """Held-out losses `[LOOKS, S, C]` along a training of S·C networks of one architecture, all in one product."""
-    data = Data(seeds, CORRELATIONS)
+def train(architecture: str, seeds: Sequence[int], *, steps: int, labels: str) -> Tensor:
+    """Held-out losses `[S, C]` of S·C networks of one architecture, trained side by side in one product."""
+    data = Data(seeds, CORRELATIONS, labels)
     nets = []
     for seed in seeds:
         torch.manual_seed(seed)
-        net = Net(architecture)
-        nets += [net] * len(CORRELATIONS)
+        nets += [Net(architecture)] * len(CORRELATIONS)
     parameters = {name: value.detach().requires_grad_() for name, value in stack_module_state(nets)[0].items()}
     outputs = vmap(lambda values, x: functional_call(nets[0], values, (x,)))
     optimizer = torch.optim.Adam(parameters.values(), lr=RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     held_x, held_y = data.rows(HELD_OUT)
-    found = []
-    for step in range(1, steps + 1):
+    for _ in range(steps):
         x, y = data.rows(BATCH)
         y = y + data.noise(BATCH)
-        # A network's loss is its own mean: its gradient is what it would be alone, and so is Adam's step.
+        # Each network's loss is its own mean, so that its gradient and Adam's step are what they would be alone.
         raws = {name: raw.flatten(0, 1) for name, raw in outputs(parameters, x).items()}
-        labels = {name: y[:, :, task].flatten() for task, name in enumerate(NAMES)}
-        losses, _ = task_losses(TASKS, raws, labels)
+        losses, _ = task_losses(TASKS, raws, {name: y[:, :, task].flatten() for task, name in enumerate(NAMES)})
         optimizer.zero_grad()
         (losses.sum() * len(nets)).backward()
         optimizer.step()
-        if step * LOOKS // steps > (step - 1) * LOOKS // steps:
-            with torch.no_grad():
-                guess = torch.cat(list(outputs(parameters, held_x).values()), dim=2)
-            found.append((guess - held_y).square().mean(dim=(1, 2)).view(len(seeds), -1))
-    return torch.stack(found)
+        schedule.step()
+    with torch.no_grad():
+        means = torch.cat(list(outputs(parameters, held_x).values()), dim=2)
+    return (means - held_y).square().mean(dim=(1, 2)).view(len(seeds), -1)
 
 
 def t95(freedom: int) -> float:
@@ -137,31 +137,37 @@ def interval(values: Tensor) -> tuple[float, float]:
 
 
 def summary(losses: dict[str, Tensor]) -> dict[str, list[dict[str, float]]]:
-    """What the tables show, for held-out losses `[S, C]` by architecture."""
+    """What the tables show, for held-out losses `[S, C]` by architecture; `_95` is half an interval's width."""
     found: dict[str, list[dict[str, float]]] = {}
     bottom = losses["shared_bottom"]
     for name, mine in losses.items():
-        risen, behind = mine - mine[:, :1], mine - bottom
-        lines = []
+        rise = (mine / mine[:, :1]).log()
+        paired = {
+            "less_shared_bottom": mine - bottom,
+            "log_rise": rise,
+        }
+        found[name] = []
         for place, p in enumerate(CORRELATIONS):
             line = {"correlation": p, "mean": mine[:, place].mean().item()}
             line["sd"] = mine[:, place].std().item() if len(mine) > 1 else 0.0
-            line["lower_in"] = int((behind[:, place] < 0).sum())
-            for key, values in (
-                ("less_shared_bottom", behind[:, place]),
-                ("log_ratio", (mine / bottom).log()[:, place]),
-                ("rise", risen[:, place]),
-                ("rise_less_shared_bottom", (risen - (bottom - bottom[:, :1]))[:, place]),
-            ):
-                line[key], line[f"{key}_95"] = interval(values)
-            lines.append(line)
-        found[name] = lines
+            line["lower_in"] = int((mine < bottom)[:, place].sum())
+            for key, values in paired.items():
+                line[key], line[f"{key}_95"] = interval(values[:, place])
+            found[name].append(line)
     return found
 
 
-def ratio(line: dict[str, float]) -> str:
-    middle, half = line["log_ratio"], line["log_ratio_95"]
-    return f"{math.exp(middle):.2f} ({math.exp(middle - half):.2f} … {math.exp(middle + half):.2f})"
+def slope(losses: Tensor) -> Tensor:
+    """By how much log losses `[S, C]` rise from correlation 1 to 0, by least squares over all correlations: `[S]`."""
+    fall = 1 - torch.tensor(CORRELATIONS)
+    fall = fall - fall.mean()
+    return losses.log() @ fall / fall.square().sum()
+
+
+def factor(middle: float, half: float) -> str:
+    """What a mean of logarithms and half its interval's width say of the numbers themselves."""
+    low, middle, high = (math.exp(middle + part * half) for part in (-1, 0, 1))
+    return f"{middle:.2f} ({low:.2f} … {high:.2f})"
 
 
 def table(
@@ -173,11 +179,11 @@ def table(
     return "\n".join(lines)
 
 
-def ticks(top: float) -> list[float]:
-    """Round numbers from 0 up to `top`, three to six of them."""
-    unit = 10.0 ** math.floor(math.log10(top))
-    step = next(unit * part for part in (0.2, 0.5, 1.0, 2.0) if top / (unit * part) < 6)
-    return [step * i for i in range(int(top / step) + 1)]
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers from `low` to `high`, three to six of them."""
+    unit = 10.0 ** math.floor(math.log10(high - low))
+    step = next(unit * part for part in (0.2, 0.5, 1.0, 2.0, 5.0) if (high - low) / (unit * part) < 6)
+    return [round(step * i, 9) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 class Panel:
@@ -194,8 +200,8 @@ class Panel:
     def y(self, value: float) -> float:
         return self.top + (self.high - min(max(value, self.low), self.high)) / (self.high - self.low) * self.height
 
-    def line(self, values: Sequence[float], style: str) -> str:
-        points = " ".join(f"{self.x(p):.1f},{self.y(v):.1f}" for p, v in zip(CORRELATIONS, values, strict=True))
+    def line(self, values: Sequence[float], style: str, aside: float = 0.0) -> str:
+        points = " ".join(f"{self.x(p) + aside:.1f},{self.y(v):.1f}" for p, v in zip(CORRELATIONS, values, strict=True))
         return f'<polyline points="{points}" fill="none" {style}/>'
 
     def band(self, lower: Sequence[float], upper: Sequence[float], colour: str) -> str:
@@ -209,7 +215,7 @@ class Panel:
             f'<text x="10" y="{self.top - 30}" font-weight="bold">{title}</text>',
             f'<text x="10" y="{self.top - 12}" fill="#666" font-size="12.5">{under}</text>',
         ]
-        for value in ticks(self.high):
+        for value in ticks(self.low, self.high):
             y = self.y(value)
             parts.append(f'<path d="M{self.left} {y:.1f}H{right}" stroke="#ddd"/>')
             parts.append(f'<text x="{self.left - 8}" y="{y + 4.5:.1f}" text-anchor="end">{value:g}</text>')
@@ -228,40 +234,44 @@ class Panel:
         return parts
 
 
-def picture(losses: dict[str, Tensor], found: dict[str, list[dict[str, float]]]) -> str:
-    """An SVG of two panels: held-out loss against correlation, and by how much it rises above that at correlation 1."""
-    seeds = len(next(iter(losses.values())))
-    high = 1.1 * max(line["mean"] + line["sd"] for lines in found.values() for line in lines)
-    level = Panel(58, low=0.0, high=high)
-    ends = [line["rise"] + part * line["rise_95"] for lines in found.values() for line in lines for part in (-1, 1)]
-    low, high = 1.1 * min(0.0, *ends), 1.1 * max(ends)
-    rise = Panel(level.top + level.height + 118, low=low, high=high)
+def picture(found: dict[str, list[dict[str, float]]], seeds: int) -> str:
+    """An SVG of two panels: held-out loss against correlation, and how many times that at correlation 1 it is."""
+    high = 1.08 * max(line["mean"] + line["sd"] for lines in found.values() for line in lines)
+    level = Panel(62, low=0.0, high=high)
+    rises = {
+        name: [[math.exp(line["log_rise"] + part * line["log_rise_95"]) for part in (-1, 0, 1)] for line in lines]
+        for name, lines in found.items()
+    }
+    ends = [value for lines in rises.values() for line in lines for value in line]
+    rise = Panel(level.top + level.height + 122, low=0.95 * min(ends), high=1.03 * max(ends))
     parts = [
-        *level.frame("Held-out squared error", f"mean of both tasks; line: mean of {seeds} seeds, band: ± 1 sd"),
-        *rise.frame("Its rise from correlation 1", "of the same seed; line: mean, bars: 95 % interval over seeds"),
+        *level.frame("Held-out squared error", f"line: mean of {seeds} seeds; band: ± 1 standard deviation"),
+        *rise.frame("Times the error at correlation 1", "of the same seed; geometric mean, 95 % interval over seeds"),
+        f'<path d="M{rise.left} {rise.y(1):.1f}h{rise.width}" stroke="#666"/>',
     ]
     marks = []
     for place, (name, lines) in enumerate(found.items()):
-        colour = COLOURS[name]
-        means, spreads = [line["mean"] for line in lines], [line["sd"] for line in lines]
-        lower, upper = ([m + sign * s for m, s in zip(means, spreads, strict=True)] for sign in (-1, 1))
+        colour, aside = COLOURS[name], 4.0 * (place - 1)
+        stroke = f'stroke="{colour}" stroke-width="3" stroke-linejoin="round"'
+        lower, upper = ([line["mean"] + sign * line["sd"] for line in lines] for sign in (-1, 1))
         parts.append(level.band(lower, upper, colour))
-        marks.append(level.line(means, f'stroke="{colour}" stroke-width="3" stroke-linejoin="round"'))
-        marks.append(rise.line([line["rise"] for line in lines], f'stroke="{colour}" stroke-width="3"'))
-        for line in lines[1:]:
-            x = rise.x(line["correlation"]) + 3 * (place - 1)
-            ends = [rise.y(line["rise"] + part * line["rise_95"]) for part in (1, -1)]
-            marks.append(f'<path d="M{x:.1f} {ends[0]:.1f}V{ends[1]:.1f}" stroke="{colour}" stroke-width="1.5"/>')
-            marks.append(f'<circle cx="{x:.1f}" cy="{rise.y(line["rise"]):.1f}" r="4" fill="{colour}"/>')
+        marks.append(level.line([line["mean"] for line in lines], stroke))
+        marks.append(rise.line([middle for _, middle, _ in rises[name]], stroke, aside))
+        for p, (low, middle, high) in list(zip(CORRELATIONS, rises[name], strict=True))[1:]:
+            x = rise.x(p) + aside
+            marks.append(
+                f'<path d="M{x:.1f} {rise.y(high):.1f}V{rise.y(low):.1f}" stroke="{colour}" stroke-width="2"/>'
+            )
+            marks.append(f'<circle cx="{x:.1f}" cy="{rise.y(middle):.1f}" r="4" fill="{colour}"/>')
     marks += level.names({name: lines[-1]["mean"] for name, lines in found.items()})
-    marks += rise.names({name: lines[-1]["rise"] for name, lines in found.items()})
+    marks += rise.names({name: lines[-1][1] for name, lines in rises.items()})
     for panel in (level, rise):
         middle, under = panel.left + panel.width / 2, panel.top + panel.height + 42
-        marks.append(f'<text x="{middle}" y="{under}" text-anchor="middle">correlation of the tasks\' weights</text>')
-    height = rise.top + rise.height + 58
+        marks.append(f'<text x="{middle}" y="{under}" text-anchor="middle">correlation of the tasks</text>')
+    height = rise.top + rise.height + 60
     size = f'viewBox="0 0 520 {height}" width="660" height="{height * 660 // 520}"'
-    style = 'font-family="Helvetica, Arial, sans-serif" font-size="14" fill="#222"'
-    about = "Held-out loss of shared bottom, OMoE and MMoE against the correlation of two tasks"
+    style = 'font-family="Helvetica, Arial, sans-serif" font-size="15" fill="#222"'
+    about = "Held-out error of shared bottom, OMoE and MMoE against the correlation of two tasks"
     ground = '<rect width="100%" height="100%" rx="6" fill="white"/>'
     body = "\n".join([*parts, *marks])
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}><title>{about}</title>{ground}\n{body}\n</svg>\n'
@@ -270,44 +280,46 @@ def picture(losses: dict[str, Tensor], found: dict[str, list[dict[str, float]]])
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first", type=int, default=0, help="the first seed; settings were chosen with 100 and on")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--labels", choices=list(LABELS), default="fixed")
     parser.add_argument("--out", type=Path, default=None, help="where the picture goes")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     seeds = range(asked.first, asked.first + asked.seeds)
-    began, losses, parameters, course = time.perf_counter(), {}, {}, {}
+    began, parameters, losses = time.perf_counter(), {}, {}
     for name in ARCHITECTURES:
         started = time.perf_counter()
         parameters[name] = sum(parameter.numel() for parameter in Net(name).parameters())
-        looks = train(name, seeds, asked.steps)
-        losses[name], course[name] = looks[-1], looks.mean(dim=1)
+        losses[name] = train(name, seeds, steps=asked.steps, labels=asked.labels)
         print(f"{name:14}{parameters[name]:>8,} parameters  {time.perf_counter() - started:.0f} s", flush=True)
-    found = summary(losses)
-    others = [name for name in ARCHITECTURES if name != "shared_bottom"]
-    print("\nheld-out squared error, mean ± sd over seeds")
+    found, others = summary(losses), [name for name in ARCHITECTURES if name != "shared_bottom"]
+    print("\nheld-out squared error, mean ± standard deviation over seeds")
     print(table(found, lambda line: f"{line['mean']:.4f} ± {line['sd']:.4f}", list(ARCHITECTURES)))
-    print("\nless shared bottom's of the same seed, mean and 95 % interval (in how many seeds lower)")
+    print("\nless shared bottom's of the same seed, mean and 95 % interval (in how many seeds it is lower)")
     behind = "{less_shared_bottom:+.4f} ± {less_shared_bottom_95:.4f} ({lower_in})"
     print(table(found, lambda line: behind.format(**line), others))
-    print("\nbeside shared bottom's of the same seed, geometric mean and 95 % interval")
-    print(table(found, ratio, others))
-    print("\nrise from correlation 1, mean and 95 % interval")
-    print(table(found, lambda line: f"{line['rise']:+.4f} ± {line['rise_95']:.4f}", list(ARCHITECTURES)))
-    print("\nthat rise less shared bottom's, mean and 95 % interval")
-    rise = "{rise_less_shared_bottom:+.4f} ± {rise_less_shared_bottom_95:.4f}"
-    print(table(found, lambda line: rise.format(**line), others))
+    print("\ntimes the error at correlation 1 of the same seed, geometric mean and 95 % interval")
+    print(table(found, lambda line: factor(line["log_rise"], line["log_rise_95"]), list(ARCHITECTURES)))
+    print("\nby what factor it rises from correlation 1 to 0, by a line through the logarithms at all correlations")
+    slopes = {name: slope(values) for name, values in losses.items()}
+    pairs = [("mmoe", "shared_bottom"), ("omoe", "shared_bottom"), ("mmoe", "omoe")]
+    slopes |= {f"{one} / {other}": slopes[one] - slopes[other] for one, other in pairs}
+    rises = {name: interval(values) for name, values in slopes.items()}
+    for name, (middle, half) in rises.items():
+        print(f"{name:24}{factor(middle, half)}")
     if asked.out is not None:
-        asked.out.write_text(picture(losses, found), encoding="utf-8")
+        asked.out.write_text(picture(found, len(seeds)), encoding="utf-8")
     report = {
         "benchmark": "synthetic",
         "seeds": list(seeds),
         "steps": asked.steps,
+        "labels": asked.labels,
         "seconds": round(time.perf_counter() - began, 1),
         "parameters": parameters,
-        "correlations": CORRELATIONS,
         "losses": {name: values.tolist() for name, values in losses.items()},
         "found": found,
+        "log_slopes": rises,
     }
     print("\n" + json.dumps(report))
 

@@ -19,6 +19,8 @@ from trunkline.towers import Towers, stop_gradient
 if TYPE_CHECKING:
     from trunkline.config import Config
     from trunkline.insight.compare import compare
+    from trunkline.insight.diagnose import Diagnosis, diagnose
+    from trunkline.insight.lr_range import Ranges, lr_range
     from trunkline.insight.result import Comparison
     from trunkline.training.extend import extend
     from trunkline.training.fit import fit
@@ -31,6 +33,7 @@ __all__ = [
     "Comparison",
     "Config",
     "Constant",
+    "Diagnosis",
     "Embedding",
     "Fork",
     "Inputs",
@@ -39,6 +42,7 @@ __all__ = [
     "Model",
     "Network",
     "Ragged",
+    "Ranges",
     "Rate",
     "RowAdagrad",
     "RowAdam",
@@ -48,9 +52,11 @@ __all__ = [
     "WarmupCosine",
     "balance",
     "compare",
+    "diagnose",
     "extend",
     "fit",
     "fork_exactly",
+    "lr_range",
     "set_rates",
     "sharing",
     "stop_gradient",
@@ -60,10 +66,14 @@ __all__ = [
 _LATER = {
     "Comparison": "trunkline.insight.result",
     "Config": "trunkline.config",
+    "Diagnosis": "trunkline.insight.diagnose",
     "Model": "trunkline.training.model",
+    "Ranges": "trunkline.insight.lr_range",
     "compare": "trunkline.insight.compare",
+    "diagnose": "trunkline.insight.diagnose",
     "extend": "trunkline.training.extend",
     "fit": "trunkline.training.fit",
+    "lr_range": "trunkline.insight.lr_range",
 }
 """What needs more than torch is imported when it is first asked for."""
 

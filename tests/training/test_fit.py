@@ -92,8 +92,8 @@ def test_metrics_json_has_the_documented_keys(settings, parts, tmp_path):
 def test_a_run_folder_holds_what_the_model_needs(settings, parts, tmp_path):
     run = tmp_path / "run"
     model = fit(settings, **parts, out=run)
-    files = {"config.yaml", "encoder.json", "model.safetensors", "checkpoint", "history.jsonl", "metrics.json"}
-    assert {path.name for path in run.iterdir()} == files
+    files = {"config.yaml", "encoder.json", "model.safetensors", "history.jsonl", "metrics.json", "curves.json"}
+    assert {path.name for path in run.iterdir()} == {*files, "checkpoint"}
     assert not [path for path in run.rglob("*") if path.name.endswith(".partial")]
     loaded = Model.load(run, device="cpu")
     assert_frame_equal(loaded(parts["test"]), model(parts["test"]))

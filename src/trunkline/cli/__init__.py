@@ -4,11 +4,14 @@ import sys
 
 import typer
 
+from trunkline.cli.compare import compare
 from trunkline.cli.data import data
 from trunkline.cli.demo import demo
+from trunkline.cli.diagnose import diagnose
 from trunkline.cli.evaluate import evaluate
 from trunkline.cli.extend import extend
 from trunkline.cli.init import init
+from trunkline.cli.lr_range import lr_range
 from trunkline.cli.predict import predict
 from trunkline.cli.report import report
 from trunkline.cli.train import train
@@ -20,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, train, extend, evaluate, predict, report, demo, data):
+for command in (init, train, lr_range, diagnose, compare, extend, evaluate, predict, report, demo, data):
     app.command()(command)
 
 

@@ -1,1 +1,1 @@
-"""Is sharing worth it? Networks compared over seeds and test rows."""
+"""Is sharing worth it, and what is wrong with a training?"""

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.inputs import Inputs
+from trunkline.insight.own_rates import matched, with_rates
 from trunkline.insight.variants import Variant, name_of
-from trunkline.tables import Labels, Store
-from trunkline.training.build import build_network, build_tasks
-from trunkline.training.checkpoint import isolated_random
+from trunkline.tables import Labels
+from trunkline.training.build import build_tasks
 from trunkline.training.data import Data
 from trunkline.training.metrics import selection
 
@@ -41,17 +40,9 @@ def alone_config(config: Config, name: str, inputs: Inputs) -> Config:
     raw["tasks"] = {name: {key: value for key, value in task.items() if value is not None}}
     raw["balance"] = {"objective": "sum"}
     raw["network"]["sharing"] = _of_one(raw["network"]["sharing"], name, set(config.tasks))
-    subnets, raw["optimizer"]["subnets"] = raw["optimizer"]["subnets"], {}
     raw["training"]["select"] = _select(config.training.select, name, config)
     made = Config.make(raw)
-    with isolated_random(None):
-        lists = tuple(replace(feature, rows=min(feature.rows, 2)) for feature in inputs.lists)
-        tiny = replace(inputs, rows=(2,) * len(inputs.rows), lists=lists)
-        owners = build_network(made, build_tasks(made), tiny).owners()
-    raw["optimizer"]["subnets"] = {
-        pattern: rate for pattern, rate in subnets.items() if any(fnmatchcase(owner, pattern) for owner in owners)
-    }
-    return Config.make(raw)
+    return with_rates(made, matched(made, inputs))
 
 
 def alone_variants(variants: Sequence[Variant], name: str, inputs: Inputs) -> list[Variant]:

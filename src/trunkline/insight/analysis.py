@@ -14,7 +14,7 @@ from trunkline.insight.intervals import Interval, Seeds, between_seeds, interval
 from trunkline.insight.jobs import Job
 from trunkline.insight.predictions import Judged, read_facts, read_predictions
 from trunkline.insight.result import NetworkResult, TaskResult
-from trunkline.insight.verdict import verdict
+from trunkline.insight.verdict import MEAN, verdict
 from trunkline.insight.weighted import Numbers
 
 CONFIDENCE = 0.95
@@ -108,7 +108,7 @@ def analyse(
                 overrides=dict(entry.overrides),
                 tasks=tasks,
                 delta=delta,
-                verdict=verdict("the mean", delta) if i and len(judges) > 1 else "",
+                verdict=verdict(MEAN, delta) if i and len(judges) > 1 else "",
                 **_cost(entry),
                 missing={job.name: problems.get(job.name, "not done") for job in _jobs(entry) if not job.done},
             )
@@ -174,7 +174,9 @@ def _delta(i: int, figures: Sequence[Mapping[str, _Figures]], names: Sequence[st
     draws = [{name: figures[j][name].resampled for name in names} for j in (i, 0)]
     if not math.isfinite(value):
         return None
-    return _plain(interval(value, between_seeds([seeds[i], seeds[0]], list(seeds.values())), delta_m(*draws), tail=tail))
+    return _plain(
+        interval(value, between_seeds([seeds[i], seeds[0]], list(seeds.values())), delta_m(*draws), tail=tail)
+    )
 
 
 def _plain(one: Interval) -> Interval:

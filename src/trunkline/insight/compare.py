@@ -88,7 +88,7 @@ def compare(
     holder = TemporaryFolder() if out is None else None
     data = prepare(config, tasks, build_features(config), frames)
     config = resolved(config, data)
-    variants = make_variants(config, vary or {})
+    variants = make_variants(config, vary or {}, data.encoder.inputs)
     check_variants(variants, data)
     folder = Path(out) if holder is None else holder.path / "comparison"  # type: ignore[arg-type]  # out is set here
     key = begin(folder, config, data)

@@ -10,6 +10,7 @@ from typing import Any, final
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.insight.findings import DETECTORS, Finding, Observations
+from trunkline.insight.measures.pulls import pulls
 from trunkline.insight.observe import (
     PROBES,
     STEPS,
@@ -19,7 +20,6 @@ from trunkline.insight.observe import (
     observe_training,
     stacked,
 )
-from trunkline.insight.measures.pulls import pulls
 from trunkline.insight.trial import Trial
 from trunkline.tables import Batches
 from trunkline.training.build import build_features, build_objective
@@ -139,7 +139,9 @@ def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations,
     if data is None:
         last = [line["gates"] for line in model.history if "gates" in line][-1:]
         return replace(observations, gates=last[0] if last else None), why
-    batches = Batches(store=data.stores["train"], size=model.config.training.batch_size, seed=model.config.training.seed)
+    batches = Batches(
+        store=data.stores["train"], size=model.config.training.batch_size, seed=model.config.training.seed
+    )
     with isolated_random(None):
         seen = [
             pulls(model.network, objective, batch.to(model.device)) for batch in islice(batches.shuffled(0), PROBES)

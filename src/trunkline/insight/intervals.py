@@ -10,9 +10,12 @@ import numpy as np
 from trunkline.insight.student_t import quantile
 from trunkline.insight.weighted import Numbers
 
-
 _UNSTABLE = 9.0
 """Times the median variance: of three seeds' variances one in 500 is larger by chance."""
+_UNLIKE = 4.0
+"""Times the pooled variance of others: of three seeds' variances one in 20 is larger by chance."""
+_ENOUGH = 4
+"""Degrees of freedom of the others below which nothing is unlike them."""
 
 
 @final
@@ -67,9 +70,10 @@ class Seeds:
 def between_seeds(groups: Sequence[Seeds], others: Sequence[Seeds] = ()) -> tuple[float, float] | None:
     """Variance of a sum or difference of the groups' means, and its degrees of freedom; None where one cannot tell.
 
-    A few seeds tell little about a variance, but seeds move networks of one size on the same rows by much the same.
-    So the variance is pooled over all networks that there are, save those far less stable than most; where the groups'
-    own are larger than that, theirs hold.
+    A few seeds tell little about a variance, but seeds move networks of one size on the same rows by much the same. So
+    the variance is pooled over all networks that there are, save those far less stable than most; where the groups' own
+    is larger, theirs holds. A group whose variance chance does not explain beside the others' has its own, and no more
+    degrees of freedom than its own.
 
     Args:
         groups: of which the means are taken.
@@ -80,15 +84,29 @@ def between_seeds(groups: Sequence[Seeds], others: Sequence[Seeds] = ()) -> tupl
     loose = [group for group in groups if not group.fixed]
     if not loose:
         return 0.0, math.inf
-    own = [group.variance / len(group.values) for group in loose]
-    further = [group for group in others if group.df and all(group is not one for one in loose)]
-    most = _UNSTABLE * float(np.median([group.variance for group in (*loose, *further)]))
-    every = [*loose, *(group for group in further if group.variance <= most)]
-    df = sum(group.df for group in every)
-    pooled = sum(group.df * group.variance for group in every) / df * sum(1 / len(group.values) for group in loose)
-    if pooled >= sum(own):
-        return pooled, df
-    return sum(own), welch_satterthwaite(own, [group.df for group in loose])
+    every = [*loose, *(group for group in others if group.df and all(group is not one for one in loose))]
+    most = _UNSTABLE * float(np.median([group.variance for group in every]))
+    calm = [group for group in every if group.variance <= most]
+    unlike = [group for group in loose if _unlike(group, [other for other in calm if other is not group])]
+    alike = [group for group in loose if group not in unlike]
+    parts = [(group.variance / len(group.values), float(group.df)) for group in unlike]
+    if alike:
+        variance, df = _pooled([*alike, *(group for group in calm if group not in alike and group not in unlike)])
+        own = sum(group.variance / len(group.values) for group in alike)
+        parts.append((max(own, variance * sum(1 / len(group.values) for group in alike)), df))
+    return sum(part for part, _ in parts), welch_satterthwaite(*zip(*parts, strict=True))
+
+
+def _unlike(group: Seeds, others: Sequence[Seeds]) -> bool:
+    """Whether a group's variance is larger than chance explains beside that of enough others."""
+    if sum(other.df for other in others) < _ENOUGH:
+        return False
+    return group.variance > _UNLIKE * _pooled(others)[0]
+
+
+def _pooled(groups: Sequence[Seeds]) -> tuple[float, float]:
+    df = sum(group.df for group in groups)
+    return sum(group.df * group.variance for group in groups) / df, df
 
 
 def interval(value: float, seeds: tuple[float, float] | None, resampled: Numbers, *, tail: float) -> Interval:

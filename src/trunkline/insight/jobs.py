@@ -12,12 +12,12 @@ from trunkline.config import Config
 from trunkline.insight.alone import alone_data
 from trunkline.insight.predictions import PREDICTIONS, write_raws
 from trunkline.insight.trees import grow
+from trunkline.tables import Batches
 from trunkline.training.data import Data
 from trunkline.training.evaluate import final_outputs, raw_outputs
 from trunkline.training.files import RunFolder, write_text
 from trunkline.training.fit import train_prepared
 from trunkline.training.loop import Line
-from trunkline.tables import Batches
 
 Kind = Literal["network", "trees"]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from trunkline.insight.intervals import Interval
 from trunkline.insight.result import Comparison, NetworkResult
+from trunkline.insight.verdict import MEAN
 
 DASH = "–"
 
@@ -76,11 +77,9 @@ def conclusions(comparison: Comparison) -> list[str]:
     """A sentence for each network, which one the validation rows chose, and what is missing."""
     told = [f"{one.label}: {_said(one)}" for one in comparison.networks if one.kind != "alone"]
     alone = comparison.networks[0]
-    if alone.overrides:
-        told.append(
-            "single-task networks, as the validation rows chose: "
-            + "; ".join(f"{task} {', '.join(f'{k}={v}' for k, v in own.items())}" for task, own in alone.overrides.items())
-        )
+    for task, own in alone.overrides.items():
+        setting = ", ".join(f"{key}={value}" for key, value in own.items())
+        told.append(f"{task} alone with {setting}, as the validation rows choose")
     if comparison.chosen is not None and sum(one.kind == "network" for one in comparison.networks) > 1:
         told.append(f"the validation rows choose {comparison[comparison.chosen].label}")
     missing = {name: why for one in comparison.networks for name, why in one.missing.items()}
@@ -94,6 +93,8 @@ def _said(network: NetworkResult) -> str:
     for task, text in verdicts.items():
         if text not in clear:
             others.setdefault(text, []).append(task)
+    if network.verdict.startswith(MEAN):
+        clear.append(network.verdict)
     if not clear and len(others) == 1:
         return next(iter(others))
     said = [", ".join(clear)] if clear else []

@@ -65,9 +65,7 @@ def observe_training(trial: Trial, steps: int) -> Observations:
         return replace(_made(trial.config, tasks, seen, loop.objective), curves=whole, **network, **rows)
 
 
-def _made(
-    config: Config, tasks: tuple[str, ...], seen: Sequence[Pulls], objective: ObjectiveBalancer
-) -> Observations:
+def _made(config: Config, tasks: tuple[str, ...], seen: Sequence[Pulls], objective: ObjectiveBalancer) -> Observations:
     return Observations(config=config, tasks=tasks, pulls=stacked(seen), sigma=learned_sigma(tasks, objective))
 
 

@@ -61,8 +61,10 @@ def check_variants(variants: Sequence[Variant], data: Data) -> None:
     problems = Problems()
     for variant in variants:
         prefix = f"{variant.label}: " if len(variants) > 1 else ""
-        tasks = [task.with_learned(learned.learned()) for task, learned in zip(
-            build_tasks(variant.config), data.labels.tasks, strict=True)]
+        tasks = [
+            task.with_learned(learned.learned())
+            for task, learned in zip(build_tasks(variant.config), data.labels.tasks, strict=True)
+        ]
         with problems.collect(prefix):
             check_subnets(variant.config, tasks, data.encoder.inputs)
         with problems.collect(prefix):

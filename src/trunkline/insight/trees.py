@@ -63,7 +63,7 @@ def grow(data: Data, folder: Path, *, seed: int) -> None:
     (task,) = data.labels.tasks
     began, began_cpu = time.perf_counter(), time.process_time()
     table = _Table(data.stores["train"])
-    train, valid, test = (_rows(data.stores[part], task) for part in ("train", "valid", "test"))
+    train, valid = (_rows(data.stores[part], task) for part in ("train", "valid"))
     classes = len(data.labels.classes.get(task.name, ())) if task.kind == "multiclass" else 0
     kept = data.stores["train"].rows.weights.get(task.name)
     weight = None if kept is None else kept.numpy()[train.rows]

@@ -11,6 +11,8 @@ import yaml
 
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
+from trunkline.inputs import Inputs
+from trunkline.insight.own_rates import matched, with_rates
 from trunkline.training.build import build_tasks, check_config
 from trunkline.training.fit_pass import label_facts
 
@@ -62,12 +64,15 @@ def parse_vary(pairs: Iterable[str]) -> dict[str, list[Any]]:
     return found
 
 
-def make_variants(config: Config, vary: Mapping[str, Sequence[Any]]) -> list[Variant]:
+def make_variants(config: Config, vary: Mapping[str, Sequence[Any]], inputs: Inputs | None = None) -> list[Variant]:
     """The config itself, and every combination of the values; one that equals another is left out.
+
+    The config's rates of subnets that a variant does not have (`balance` under a plain sum) are left out of it.
 
     Args:
         config: what is varied.
         vary: values by dotted path.
+        inputs: what networks read; None where no row is read yet, and the result is not to be trained.
 
     Raises:
         UserError: no value; a value that the config refuses; one that changes which rows or labels there are, so that
@@ -80,7 +85,7 @@ def make_variants(config: Config, vary: Mapping[str, Sequence[Any]]) -> list[Var
             continue
         for value in values:
             with problems.collect(f"{key}={shown(value)}: "):
-                _checked(config, {key: value})
+                _checked(config, {key: value}, inputs)
     problems.raise_if_any()
     found = [Variant(CONFIG, CONFIG, {}, config)]
     labels = _labels(vary)
@@ -88,7 +93,7 @@ def make_variants(config: Config, vary: Mapping[str, Sequence[Any]]) -> list[Var
         overrides = dict(zip(vary, values, strict=True))
         label = ", ".join(labels[key](value) for key, value in overrides.items())
         with problems.collect(f"{label}: "):
-            made = _checked(config, overrides)
+            made = _checked(config, overrides, inputs)
             if made == config and overrides:
                 found[0] = Variant(CONFIG, f"{label} ({CONFIG})", {}, config)
             elif all(made != other.config for other in found):
@@ -111,9 +116,12 @@ def shown(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("...\n").strip()
 
 
-def _checked(config: Config, overrides: Mapping[str, Any]) -> Config:
+def _checked(config: Config, overrides: Mapping[str, Any], inputs: Inputs | None) -> Config:
     made = Config.make(config, overrides=overrides)
-    check_config(made)
+    own = {pattern for key in overrides for pattern in _subnets(key, made)}
+    check_config(with_rates(made, own))
+    if inputs is not None:
+        made = with_rates(made, own | matched(made, inputs))
     if made.training.seed != config.training.seed:
         raise UserError("seeds are given by their number (--seeds), not varied")
     if made.data != config.data or made.features != config.features:
@@ -121,6 +129,14 @@ def _checked(config: Config, overrides: Mapping[str, Any]) -> Config:
     if label_facts(build_tasks(made)) != label_facts(build_tasks(config)):
         raise UserError("all that is compared has the same labels; of tasks, reads, gradient and calibrate can vary")
     return made
+
+
+def _subnets(key: str, config: Config) -> Sequence[str]:
+    """The patterns of `optimizer.subnets` that a path speaks of."""
+    parts = _parts(key)
+    if parts[:2] != ["optimizer", "subnets"]:
+        return []
+    return parts[2:3] or list(config.optimizer.subnets)
 
 
 def _labels(vary: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from trunkline.insight.intervals import Interval
 
 NO_DIFFERENCE = "no difference seen"
 ONE_SEED = "one seed cannot tell"
+MEAN = "the mean of all"
+"""What Δm is a verdict on."""
 NOTHING = "nothing to compare with"
 
 

@@ -1,7 +1,7 @@
 """A process that does runs of a comparison, one after another, for the one that started it.
 
-It reads a JSON object a line: first what the runs have in common, then runs. It answers with lines of its own. When what
-it reads ends, it stops, in the midst of a run too, with a checkpoint: so it does not outlive who started it.
+It reads a JSON object a line: first what the runs have in common, then runs. It answers with lines of its own. When
+what it reads ends, it stops, in the midst of a run too, with a checkpoint: so it does not outlive who started it.
 """
 
 import _thread

@@ -52,4 +52,4 @@ def _remedy(observations: Observations, subnet: str) -> str:
         return "balance.gradients: upgrad" if subnet == "shared" else "balance: {gradients: upgrad, at: parameters}"
     if config.network.sharing.kind == "shared_bottom":
         return "network.sharing.kind: cgc"
-    return "a training of its own for one of the two"
+    return "network.sharing.kind: single"

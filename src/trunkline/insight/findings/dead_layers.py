@@ -7,11 +7,11 @@ from trunkline.insight.rates import rate_line
 KIND = "dead_units"
 SEVERITY = 0.8
 """A dead layer passes nothing on, and no gradient back: its task has stopped learning for good."""
-SHARE = 2 / 3
-"""Of a layer's units. In sound trainings a quarter to a half of a narrow tower's units never wake; a rate a hundred
+SHARE = 0.75
+"""Of a layer's units. In sound trainings a quarter to two thirds of a narrow tower's units never wake; a rate a hundred
 times too high kills four fifths and more."""
 FEWEST = 4
-"""Units of a layer below which two thirds say nothing."""
+"""Units of a layer below which three quarters say nothing."""
 LOWER = 30.0
 """By how much to lower the rate: between the ten and the hundred that is usually too much."""
 

@@ -1,5 +1,7 @@
 """One task's gradient drowns the others' in what they share."""
 
+from itertools import pairwise
+
 import torch
 
 from trunkline.insight.findings.finding import Finding
@@ -19,7 +21,8 @@ EARLY = 0.5
 def dominance(observations: Observations) -> list[Finding]:
     """Tasks whose gradient over all shared subnets together is `RATIO` times as long as the next one's.
 
-    Norms are medians over the first half of the steps that were looked at. Tasks without any gradient have another fault.
+    Norms are medians over the first half of the steps that were looked at. Tasks without any gradient have another
+    fault.
     """
     pulls = observations.pulls
     if not pulls:
@@ -28,7 +31,7 @@ def dominance(observations: Observations) -> list[Finding]:
     early = squares[: max(round(EARLY * len(squares)), 1)]
     norms = dict(zip(observations.tasks, early.sqrt().median(0).values.tolist(), strict=True))
     ordered = sorted((name for name in norms if norms[name] > 0), key=lambda name: -norms[name])
-    ratios = [norms[above] / norms[below] for above, below in zip(ordered, ordered[1:], strict=False)]
+    ratios = [norms[above] / norms[below] for above, below in pairwise(ordered)]
     if not ratios or max(ratios) < RATIO:
         return []
     gap = ratios.index(max(ratios)) + 1

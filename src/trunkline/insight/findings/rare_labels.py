@@ -21,7 +21,11 @@ def rare_labels(observations: Observations) -> list[Finding]:
             low, high = auc_interval(judged.auc, judged.positives, judged.negatives)
         half = (high - low) / 2
         if half > HALF_WIDTH:
-            auc = "has no AUC" if judged.auc is None else f"has an AUC of {judged.auc:.3f}, somewhere in {low:.2f} … {high:.2f}"
+            auc = (
+                "has no AUC"
+                if judged.auc is None
+                else f"has an AUC of {judged.auc:.3f}, somewhere in {low:.2f} … {high:.2f}"
+            )
             found.append(
                 Finding(
                     kind=KIND,

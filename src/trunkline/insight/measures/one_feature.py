@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trunkline.insight.measures.keys import KeyedColumn, Keys
 from trunkline.embedding import UNSEEN
+from trunkline.insight.measures.keys import KeyedColumn, Keys
 from trunkline.tables import Batch
 from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.training.metrics.order import Order
