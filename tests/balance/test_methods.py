@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trunkline.balance import FromTorchJD, GramianBalancer, JacobianBalancer, ObjectiveBalancer, Sum
+from trunkline.balance import GramianBalancer, JacobianBalancer, ObjectiveBalancer, Sum
 from trunkline.balance.methods import CONTEXT, GRADIENTS, OBJECTIVES, make_method
 from trunkline.choices import summary
 from trunkline.embedding import Embedding

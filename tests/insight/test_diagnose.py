@@ -28,7 +28,7 @@ planted = benchmark()
 ROWS = 20_000
 
 
-@pytest.mark.parametrize(("seed", "name"), enumerate(planted.PLANTS), ids=list(planted.PLANTS))
+@pytest.mark.parametrize(("seed", "name"), list(enumerate(planted.PLANTS)), ids=list(planted.PLANTS))
 def test_a_planted_fault_is_found(seed, name):
     plant = planted.PLANTS[name]
     found = planted.diagnosed(plant, seed, ROWS)

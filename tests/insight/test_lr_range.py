@@ -96,7 +96,7 @@ def test_smoothing_keeps_lines_looks_to_both_sides_and_steps_over_gaps():
     gaps = line.copy()
     gaps[[5, 50, 51]] = np.nan
     np.testing.assert_allclose(smooth(line)[20:-20], line[20:-20])
-    np.testing.assert_allclose(smooth(gaps)[20:-20], line[20:-20], atol=0.05)
+    np.testing.assert_allclose(smooth(gaps)[20:-20], line[20:-20], atol=0.1)  # a gap at a place weighs the others'
 
 
 @pytest.fixture
@@ -106,6 +106,9 @@ def parts(make_rows):
 
 def swept(settings, parts, **arguments):
     return lr_range(settings, **parts, **{"steps": 20} | arguments)
+
+
+TWO = {"tasks": {"click": "binary", "topic": "multiclass"}, "network.dropout": 0.0}
 
 
 def test_every_subnet_is_swept_and_judged_by_what_it_serves(settings, parts):
@@ -132,27 +135,27 @@ def test_a_sweep_at_the_configured_rate_is_the_control(settings, parts):
 
 def test_only_the_subnet_itself_moves_by_the_swept_rate(settings, parts):
     """At a rate of next to nothing a tower's loss falls behind, and the other towers' do not."""
-    found = swept(settings, parts, low=1e-12, high=1e-11, steps=60, overrides={"optimizer.lr": 0.03})
+    found = swept(settings, parts, low=1e-12, high=1e-11, steps=40, overrides={**TWO, "optimizer.lr": 0.03})
     behind = {name: sweep.losses[-1] - sweep.control[-1] for name, sweep in found.sweeps.items()}
     assert behind["tower.topic"] > 0.1
     assert behind["tower.click"] > 0.02
 
 
 def test_a_rate_that_is_far_too_high_is_brought_down_and_a_low_one_up(settings, parts):
-    changes = {"optimizer.subnets": {"tower.topic": {"lr": 1.0}, "tower.click": {"lr": 1e-6}}, "network.dropout": 0.0}
-    found = swept(settings, parts, steps=100, overrides=changes)
-    assert found.sweeps["tower.topic"].suggestion < 0.2
-    assert found.sweeps["tower.click"].suggestion > 1e-4
+    rates = {}
+    for configured in (1e-6, 1.0):
+        changes = {**TWO, 'optimizer.subnets."tower.topic".lr': configured}
+        rates[configured] = swept(settings, parts, steps=60, overrides=changes).sweeps["tower.topic"].suggestion
+    assert rates[1e-6] > 1e-3
+    assert rates[1.0] < 0.2
 
 
 def test_what_is_suggested_learns_as_well_as_any_rate(settings, parts):
-    """Towers at a hundredth and at a hundred times of the suggestion both come out worse."""
-    plain = {"training.epochs": 4, "network.dropout": 0.0}
-    found = swept(settings, parts, steps=60, overrides=plain)
-    rate = found.sweeps["tower.topic"].suggestion
+    """A hundredth and a hundred times of the suggestion both come out worse."""
+    rate = swept(settings, parts, steps=60, overrides=TWO).sweeps["tower.topic"].suggestion
     losses = {}
     for factor in (0.01, 1, 100):
-        changes = plain | {'optimizer.subnets."tower.topic".lr': rate * factor}
+        changes = {**TWO, "training.epochs": 4, 'optimizer.subnets."tower.topic".lr': rate * factor}
         losses[factor] = fit(settings, **parts, overrides=changes).metrics["valid"]["topic"]["log_loss"]
     assert losses[1] < min(losses[0.01], losses[100])
 

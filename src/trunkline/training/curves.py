@@ -26,7 +26,7 @@ def curves(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None = None)
         weight: `[N]`, if the task has row weights; rows of weight 0 are left out.
 
     Returns:
-        Binary: `roc`, `precision_recall`, `calibration` and `lift`. Multiclass: `confusion`, a row a true class. Others:
+        Binary: `roc`, `precision_recall`, `calibration`, `lift`. Multiclass: `confusion`, a row a true class. Others:
         `calibration` (mean label by mean estimate), `lift` and `residuals`.
     """
     observed = ~label.isnan() if weight is None else ~label.isnan() & (weight > 0)
