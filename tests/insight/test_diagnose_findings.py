@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,6 +90,11 @@ SOUND = {
 
 def test_every_detector_has_a_fault_here():
     assert len(FAULTS) == len(SUBJECTS) == len(DETECTORS)
+
+
+def test_every_kind_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "insight.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(FAULTS)
 
 
 @pytest.mark.parametrize("kind", FAULTS)

@@ -22,11 +22,12 @@ from trunkline.insight.observe import (
 )
 from trunkline.insight.trial import Trial
 from trunkline.tables import Batches
-from trunkline.training.build import build_features, build_objective
+from trunkline.training.build import build_features, build_objective, build_optimizers
 from trunkline.training.checkpoint import isolated_random
 from trunkline.training.data import Data, prepare
 from trunkline.training.files import RunFolder, load_into, read_tensors
 from trunkline.training.frames import as_polars
+from trunkline.training.freeze import freeze
 from trunkline.training.model import Model
 
 OPTIONAL = ("gates", "sigma")
@@ -142,6 +143,7 @@ def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations,
     batches = Batches(
         store=data.stores["train"], size=model.config.training.batch_size, seed=model.config.training.seed
     )
+    freeze(build_optimizers(model.config.optimizer, model.network, objective))
     with isolated_random(None):
         seen = [
             pulls(model.network, objective, batch.to(model.device)) for batch in islice(batches.shuffled(0), PROBES)

@@ -1,5 +1,6 @@
 """Seeing what there is to see of a brief training, or of a run that is there."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -70,7 +71,8 @@ def _made(config: Config, tasks: tuple[str, ...], seen: Sequence[Pulls], objecti
 
 
 def stacked(seen: Sequence[Pulls]) -> dict[str, torch.Tensor]:
-    """`{subnet: [P, T, T]}` of the subnets that were shared in all P steps."""
+    """`{subnet: [P, T, T]}` of the subnets that were shared in all P steps; steps with an overflow are left out."""
+    seen = [one for one in seen if all(bool(product.isfinite().all()) for product in one.values())]
     shared = [subnet for subnet in (seen[0] if seen else ()) if all(subnet in one for one in seen)]
     return {subnet: torch.stack([one[subnet] for one in seen]) for subnet in shared}
 
@@ -84,13 +86,13 @@ def learned_sigma(tasks: Sequence[str], objective: ObjectiveBalancer) -> dict[st
 
 @torch.no_grad()
 def validation_scores(loop: Loop) -> dict[str, float]:
-    """Each task's loss over the validation rows, with a minus; tasks without an observed row are left out."""
+    """Each task's loss over the validation rows, with a minus; tasks without one that is a number are left out."""
     assert loop.valid is not None
     rows = loop.valid.store.rows
     raws = raw_outputs(loop.network, loop.valid, loop.device)
     losses, active = loop.network.losses(raws, rows.labels, rows.weights)
     known = zip(loop.network.tasks, losses.tolist(), active.tolist(), strict=True)
-    return {task.name: -loss for task, loss, there in known if there}
+    return {task.name: -loss for task, loss, there in known if there and math.isfinite(loss)}
 
 
 def observe_network(network: Network, stores: Mapping[str, Store], config: Config) -> dict[str, Any]:
