@@ -1,4 +1,4 @@
-"""Every benchmark but `toy.py`, one after the other, and at the end a table: each figure, its limit, whether it holds.
+"""Every benchmark of speed, one after the other, and at the end a table of figures and limits.
 
 The arguments below keep the whole under a quarter of an hour on two cores; each script alone measures more by default.
 Ends with status 1 if a script fails, and not if a limit is missed: on a machine that does other work besides, a figure

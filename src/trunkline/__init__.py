@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from trunkline.config import Config
     from trunkline.insight.compare import compare
     from trunkline.insight.diagnose import Diagnosis, diagnose
-    from trunkline.insight.lr_range import Ranges, lr_range
+    from trunkline.insight.lr_range import lr_range
     from trunkline.insight.result import Comparison
+    from trunkline.insight.sweeps import Ranges
     from trunkline.training.extend import extend
     from trunkline.training.fit import fit
     from trunkline.training.model import Model
@@ -68,7 +69,7 @@ _LATER = {
     "Config": "trunkline.config",
     "Diagnosis": "trunkline.insight.diagnose",
     "Model": "trunkline.training.model",
-    "Ranges": "trunkline.insight.lr_range",
+    "Ranges": "trunkline.insight.sweeps",
     "compare": "trunkline.insight.compare",
     "diagnose": "trunkline.insight.diagnose",
     "extend": "trunkline.training.extend",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from trunkline.insight.lr_range import Ranges, Sweep
+from trunkline.insight.sweeps import Ranges, Sweep
 
 WIDTH, HEIGHT, MARGIN, TOP = 300, 130, 34, 34
 COLUMNS = 2
