@@ -24,7 +24,7 @@ class Labels:
 
     Attributes:
         tasks: the tasks, with `center`, `scale` and `classes` filled in.
-        classes: the values of each multiclass task's label, by class index.
+        classes: the values of each leveled task's label (multiclass, ordinal), by place.
     """
 
     tasks: tuple[Task, ...]

@@ -209,9 +209,9 @@ def _train(
         loop()
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
-    selected = Model.load(run.path, device=device.type)
+    model = Model.load(run.path, device=device.type, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
-        part: raw_outputs(selected.network, batches[part], device, amp=c.amp)
+        part: raw_outputs(model.network, batches[part], device, amp=c.amp)
         for part in ("valid", "test")
         if part in batches
     }
@@ -219,8 +219,8 @@ def _train(
     if any(kind != "none" for kind in asked.values()):
         rows = data.stores["valid"].rows
         made = final_outputs(tasks, raws["valid"])
-        write_calibrators(run.calibration, fit_calibrators(asked, tasks, made, rows.labels, rows.weights))
-    model = Model.load(run.path, device=device.type, holder=holder)
+        model.calibrators = fit_calibrators(asked, tasks, made, rows.labels, rows.weights)
+        write_calibrators(run.calibration, model.calibrators)
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
     write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
