@@ -1,6 +1,6 @@
 """The partition of all parameters into named subnets, each with a learning rate of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Self, final
@@ -37,6 +37,12 @@ class Rate:
         for name, value in (("lr", self.lr), ("weight_decay", self.weight_decay)):
             if value is not None and not value >= 0:
                 raise UserError(f"{name} {value}: it must be 0 or above")
+
+
+def overriding(subnet: str, patterns: Iterable[str]) -> list[str]:
+    """The patterns that speak of a subnet, the one that wins last: later ones win, and an exact name beats them all."""
+    found = [p for p in patterns if fnmatchcase(subnet, p) and (subnet != BALANCE or p != "*")]
+    return sorted(found, key=lambda pattern: pattern == subnet)
 
 
 @final
@@ -142,10 +148,8 @@ class Subnets(Mapping[str, tuple[nn.Parameter, ...]]):
             rate = {"lr": lr, "weight_decay": weight_decay, "schedule": schedule or Constant()}
             if name == BALANCE:
                 rate |= {"lr": BALANCE_LR, "weight_decay": 0.0}
-            exact_last = sorted(overrides.items(), key=lambda item: item[0] == name)
-            for pattern, override in exact_last:
-                if fnmatchcase(name, pattern) and (name != BALANCE or pattern != "*"):
-                    rate |= {key: value for key, value in vars(override).items() if value is not None}
+            for pattern in overriding(name, overrides):
+                rate |= {key: value for key, value in vars(overrides[pattern]).items() if value is not None}
             groups.append({"name": name, "params": list(parameters), "base_lr": rate["lr"], **rate})
         return groups
 

@@ -275,8 +275,18 @@ def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Netw
     Raises:
         UserError: a subnet pattern that matches nothing.
     """
+    network, objective = least_network(config, tasks, inputs)
+    build_optimizers(config.optimizer, network, objective)
+    return network
+
+
+def least_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> tuple[Network, ObjectiveBalancer]:
+    """A network with the least of rows, and what merges its losses; no random number is drawn.
+
+    Raises:
+        UserError: what `build_network` and `build_objective` refuse.
+    """
     with isolated_random(None):
         lists = tuple(replace(feature, rows=min(feature.rows, 2)) for feature in inputs.lists)
         network = build_network(config, tasks, replace(inputs, rows=(2,) * len(inputs.rows), lists=lists))
-        build_optimizers(config.optimizer, network, build_objective(config.balance, tasks))
-    return network
+        return network, build_objective(config.balance, tasks)
