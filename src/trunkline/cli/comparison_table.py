@@ -63,7 +63,7 @@ class ComparisonDisplay:
         self.bar.start()
         self._task = self.bar.add_task("", total=len(jobs), completed=done, now="")
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event[Job]) -> None:
         """Show what happened."""
         if event.done:
             self._done += event.problem is None

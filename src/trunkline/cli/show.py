@@ -72,7 +72,7 @@ class TrainingDisplay:
             )
 
 
-def epoch_text(line: Line) -> str:
+def epoch_text(line: Mapping[str, Any]) -> str:
     """`epoch 3: click auc 0.7512 …  score 0.7011 *`, the star for the best so far; and which experts no gate uses."""
     text = f"epoch {line['epoch'] + 1}:"
     if line["valid"] is not None:

@@ -9,7 +9,8 @@ from trunkline.errors import Problems
 from trunkline.insight.alone import alone_variants
 from trunkline.insight.analysis import CONFIDENCE, Entry, analyse, delta_m
 from trunkline.insight.bootstrap import RESAMPLES
-from trunkline.insight.jobs import Job
+from trunkline.insight.job_worker import MODULE
+from trunkline.insight.jobs import Job, run
 from trunkline.insight.markdown import markdown
 from trunkline.insight.plan import begin, check_variants, choose, plan
 from trunkline.insight.pool import Event, cores, run_apart, run_here
@@ -38,7 +39,7 @@ def compare(
     with_trees: bool = False,
     resamples: int = RESAMPLES,
     on_start: Callable[[Sequence[Job], int], None] | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Callable[[Event[Job]], None] | None = None,
 ) -> Comparison:
     """Train the config, its variants and a network for each task alone, and say for which tasks sharing pays.
 
@@ -101,7 +102,7 @@ def compare(
         on_start(list(every.values()), len(every) - len(left))
     failed: dict[str, str] = {}
 
-    def watch(event: Event) -> None:
+    def watch(event: Event[Job]) -> None:
         if event.problem is not None:
             failed[event.job.name] = event.problem
         if on_event is not None:
@@ -111,9 +112,14 @@ def compare(
     here = cores() if pick_device(config.training).type == "cpu" else 1
     if (processes := min(jobs or here, len(left))) > 1:
         in_order = sorted(left, key=lambda job: (job.kind == "trees", job.task is not None, job.seed))
-        run_apart(in_order, config, shared(data, folder / "rows", key), encoder, watch, processes=processes)
+        common = {
+            "encoder": str(encoder.resolve()),
+            "config": config.model_dump(mode="json"),
+            "stores": shared(data, folder / "rows", key),
+        }
+        run_apart(in_order, MODULE, common, watch, processes=processes)
     else:
-        run_here(left, data, encoder, watch)
+        run_here(left, lambda job, tell: run(job, data, encoder, tell), watch)
     result = _result(entries, variants, data, numbers, resamples, failed)
     write_json(folder / "comparison.json", result.to_json())
     write_text(folder / "comparison.md", markdown(result))

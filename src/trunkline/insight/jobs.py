@@ -63,7 +63,7 @@ class Job:
         return cls(**values | {"folder": Path(values["folder"]), "config": Config.make(values["config"])})
 
 
-def run(job: Job, data: Data, encoder: Path, on_line: Callable[[Line], None] | None = None) -> None:
+def run(job: Job, data: Data, encoder: Path, on_epoch: Callable[[Line], None]) -> None:
     """Do what is left to do.
 
     The predictions are written last and whole: a run that has them is done, and what was killed before goes on from its
@@ -73,7 +73,7 @@ def run(job: Job, data: Data, encoder: Path, on_line: Callable[[Line], None] | N
         job: the run.
         data: encoded rows with the labels of all tasks.
         encoder: the file that holds what encoded them.
-        on_line: receives the lines of the history.
+        on_epoch: receives the lines of the history that end an epoch.
 
     Raises:
         UserError: a loss that is not a number; a folder that cannot be written.
@@ -87,19 +87,36 @@ def run(job: Job, data: Data, encoder: Path, on_line: Callable[[Line], None] | N
         grow(rows, job.folder, seed=job.seed)
         return
     folder = RunFolder(job.folder)
-    resume = folder.checkpoint.exists() and folder.encoder.exists() and folder.config.exists()
-    if not resume:
-        folder.start(overwrite=True)
-        write_text(folder.config, job.config.to_yaml())
-        _link(encoder, folder.encoder)
+    resume = ready(folder, job.config, encoder)
     wall, cpu = time.perf_counter(), time.process_time()
-    model = train_prepared(job.config, rows, folder, resume=resume, on_line=on_line)
+    model = train_prepared(job.config, rows, folder, resume=resume, on_line=epochs(on_epoch))
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     batches = Batches(store=rows.stores["test"], size=job.config.training.batch_size)
     raws = raw_outputs(model.network, batches, model.device, amp=job.config.training.amp)
     made = final_outputs(model.network.tasks, raws, model.calibrators)
     # Of a run that was resumed, the time before is known by the clock alone.
     write_raws(job.folder / PREDICTIONS, made, {"cpu_seconds": round(share * model.metrics["train_seconds"], 3)})
+
+
+def ready(folder: RunFolder, config: Config, encoder: Path) -> bool:
+    """Make a run folder ready to train in; whether a training that was stopped there goes on.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        encoder: the file that holds what encoded the rows.
+    """
+    if folder.checkpoint.exists() and folder.encoder.exists() and folder.config.exists():
+        return True
+    folder.start(overwrite=True)
+    write_text(folder.config, config.to_yaml())
+    _link(encoder, folder.encoder)
+    return False
+
+
+def epochs(tell: Callable[[Line], None]) -> Callable[[Line], None]:
+    """Receives all lines of a history, and passes on those that end an epoch."""
+    return lambda line: tell(line) if "valid" in line else None
 
 
 def _link(source: Path, target: Path) -> None:

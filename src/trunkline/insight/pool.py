@@ -1,4 +1,4 @@
-"""The runs of a comparison, one after another here or side by side in processes of their own."""
+"""Work that is done one piece after another here, or side by side in processes of their own."""
 
 import json
 import os
@@ -9,39 +9,54 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, final
+from typing import Any, Generic, Protocol, TypeVar, final
 
-from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.insight.jobs import Job, run
-from trunkline.training.data import Data
-from trunkline.training.loop import Line
 
 PATIENCE = 60.0
 """Seconds that processes have to finish a step and write a checkpoint when they are asked to stop."""
 
 
+class Piece(Protocol):
+    """A piece of work."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain values, for another process."""
+
+
+P = TypeVar("P", bound=Piece)
+News = Mapping[str, Any]
+"""What is told while a piece is worked on."""
+
+
 @final
 @dataclass(frozen=True)
-class Event:
-    """Something that happened to a run.
+class Event(Generic[P]):
+    """Something that happened to a piece of work.
 
     Attributes:
-        job: the run.
-        line: of its history, after an epoch.
+        job: the piece.
+        line: what was told of it.
         done: whether it is finished, or given up.
         problem: why it was given up.
     """
 
-    job: Job
-    line: Line | None = None
+    job: P
+    line: News | None = None
     done: bool = False
     problem: str | None = None
 
 
-Watcher = Callable[[Event], None]
+Watcher = Callable[[Event[P]], None]
 
 
 def cores() -> int:
@@ -49,47 +64,46 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_here(jobs: Sequence[Job], data: Data, encoder: Path, watch: Watcher) -> None:
-    """One after another in this process; a run that fails does not stop the others.
+def run_here(jobs: Sequence[P], do: Callable[[P, Callable[[News], None]], None], watch: "Watcher[P]") -> None:
+    """One after another in this process; a piece that fails does not stop the others.
+
+    Args:
+        jobs: the pieces.
+        do: works on one, and tells what there is to tell.
+        watch: told what happens.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, with a checkpoint of the run under way.
+        KeyboardInterrupt: after Ctrl-C, as `do` left it.
     """
     for job in jobs:
         problem = None
         try:
-            run(job, data, encoder, lambda line, job=job: watch(Event(job, line)) if "valid" in line else None)  # type: ignore[misc]
+            do(job, lambda line, job=job: watch(Event(job, line)))  # type: ignore[misc]
         except UserError as error:
             problem = str(error)
-        except Exception as error:  # the other runs go on
+        except Exception as error:  # the others go on
             problem = f"{type(error).__name__}: {error}"
         watch(Event(job, done=True, problem=problem))
 
 
 def run_apart(
-    jobs: Sequence[Job], config: Config, stores: Mapping[str, str], encoder: Path, watch: Watcher, *, processes: int
+    jobs: Sequence[P], module: str, common: Mapping[str, Any], watch: "Watcher[P]", *, processes: int
 ) -> None:
-    """Side by side; a run that fails, or whose process dies, does not stop the others.
+    """Side by side; a piece that fails, or whose process dies, does not stop the others.
 
     Args:
-        jobs: the runs, those that take longest first.
-        config: says the tasks of the encoded rows.
-        stores: what `shared` gave.
-        encoder: the file that holds what encoded the rows.
+        jobs: the pieces, those that take longest first.
+        module: that a process runs: it calls `worker.serve`.
+        common: what all pieces have in common, in plain values.
         watch: told what happens, in this thread.
         processes: how many.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, once every process has left a checkpoint and ended.
+        KeyboardInterrupt: after Ctrl-C, once every process has ended.
     """
-    common = {
-        "threads": max(1, cores() // processes),
-        "encoder": str(encoder.resolve()),
-        "config": config.model_dump(mode="json"),
-        "stores": dict(stores),
-    }
-    waiting, events = deque(jobs), SimpleQueue[Event | None]()
-    workers = [_Worker(common, waiting, events) for _ in range(min(processes, len(jobs)))]
+    common = {**common, "threads": max(1, cores() // processes)}
+    waiting, events = deque(jobs), SimpleQueue[Event[P] | None]()
+    workers = [_Worker(module, common, waiting, events) for _ in range(min(processes, len(jobs)))]
     left = len(workers)
     try:
         while left:
@@ -111,11 +125,13 @@ def run_apart(
 
 
 @final
-class _Worker:
-    """A thread that hands runs to a process, and to another one when that has died."""
+class _Worker(Generic[P]):
+    """A thread that hands pieces to a process, and to another one when that has died."""
 
-    def __init__(self, common: dict[str, Any], waiting: deque[Job], events: "SimpleQueue[Event | None]") -> None:
-        self._common, self._waiting, self._events = common, waiting, events
+    def __init__(
+        self, module: str, common: Mapping[str, Any], waiting: deque[P], events: "SimpleQueue[Event[P] | None]"
+    ) -> None:
+        self._module, self._common, self._waiting, self._events = module, common, waiting, events
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -150,8 +166,8 @@ class _Worker:
         finally:
             self._events.put(None)
 
-    def _do(self, job: Job) -> str | None:
-        """Why the run was given up, if it was."""
+    def _do(self, job: P) -> str | None:
+        """Why the piece was given up, if it was."""
         try:
             process = self._process = self._process or self._start()
             if self._stopped:  # while it was being started
@@ -177,7 +193,7 @@ class _Worker:
 
     def _start(self) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "trunkline.insight.worker"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -186,7 +202,7 @@ class _Worker:
             start_new_session=True,  # Ctrl-C reaches the process that started them alone
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(self._common) + "\n")
+        process.stdin.write(json.dumps(dict(self._common)) + "\n")
         process.stdin.flush()
         return process
 

@@ -1,7 +1,7 @@
-"""A process that does runs of a comparison, one after another, for the one that started it.
+"""A process that does pieces of work, one after another, for the one that started it.
 
-It reads a JSON object a line: first what the runs have in common, then runs. It answers with lines of its own. When
-what it reads ends, it stops, in the midst of a run too, with a checkpoint: so it does not outlive who started it.
+It reads a JSON object a line: first what the pieces have in common, then pieces. It answers with lines of its own. When
+what it reads ends, it stops, in the midst of a piece too: so it does not outlive who started it.
 """
 
 import _thread
@@ -10,42 +10,47 @@ import os
 import sys
 import threading
 import traceback
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, TextIO
 
 import torch
 
-from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.insight.jobs import Job, run
-from trunkline.insight.rows import opened
+
+Tell = Callable[[Mapping[str, Any]], None]
+Work = Callable[[dict[str, Any], Tell], None]
 
 
-def main() -> None:
-    """Work until there is no more to do.
+def serve(begin: Callable[[dict[str, Any]], Work]) -> None:
+    """Work until there is no more to do; then, or when nobody is left to work for, the process may end.
 
-    Raises:
-        KeyboardInterrupt: there is nobody left to work for.
+    Args:
+        begin: from what the pieces have in common to a function that works on one, and tells what there is to tell.
     """
+    try:
+        _serve(begin)
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(130)  # the thread that listens may hold what an orderly end would wait for
+
+
+def _serve(begin: Callable[[dict[str, Any]], Work]) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no answer
     common = json.loads(sys.stdin.readline())
     torch.set_num_threads(common["threads"])
-    encoder = Path(common["encoder"])
-    data = opened(Config.make(common["config"]), encoder, common["stores"])
+    do = begin(common)
     orders: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(orders, busy), daemon=True).start()
     while (order := orders.get()) is not None:
-        job = Job.from_json(order)
         busy.set()
         try:
-            run(job, data, encoder, lambda line: _say(answers, line=line) if "valid" in line else None)
+            do(order, lambda line: _say(answers, line=dict(line)))
             problem = None
         except UserError as error:
             problem = str(error)
-        except Exception as error:  # the other runs go on
+        except Exception as error:  # the others go on
             traceback.print_exc()
             problem = f"{type(error).__name__}: {error}"
         busy.clear()
@@ -63,10 +68,3 @@ def _listen(orders: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event)
 def _say(answers: TextIO, **values: Any) -> None:
     answers.write(json.dumps(values) + "\n")
     answers.flush()
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except (KeyboardInterrupt, BrokenPipeError):
-        os._exit(130)  # the thread that listens may hold what an orderly end would wait for
