@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from trunkline.config import Config
     from trunkline.insight.compare import compare
     from trunkline.insight.diagnose import Diagnosis, diagnose
+    from trunkline.insight.importance import Importance, importance
     from trunkline.insight.lr_range import lr_range
     from trunkline.insight.result import Comparison
     from trunkline.insight.sweeps import Ranges
     from trunkline.training.extend import extend
     from trunkline.training.fit import fit
     from trunkline.training.model import Model
+    from trunkline.tuning.result import Tuning
+    from trunkline.tuning.tune import tune
 
 __version__ = "0.1.0"
 
@@ -37,6 +40,7 @@ __all__ = [
     "Diagnosis",
     "Embedding",
     "Fork",
+    "Importance",
     "Inputs",
     "Layers",
     "ListFeature",
@@ -49,6 +53,7 @@ __all__ = [
     "RowAdam",
     "Subnets",
     "Towers",
+    "Tuning",
     "UserError",
     "WarmupCosine",
     "balance",
@@ -57,24 +62,30 @@ __all__ = [
     "extend",
     "fit",
     "fork_exactly",
+    "importance",
     "lr_range",
     "set_rates",
     "sharing",
     "stop_gradient",
     "tasks",
+    "tune",
 ]
 
 _LATER = {
     "Comparison": "trunkline.insight.result",
     "Config": "trunkline.config",
     "Diagnosis": "trunkline.insight.diagnose",
+    "Importance": "trunkline.insight.importance",
     "Model": "trunkline.training.model",
     "Ranges": "trunkline.insight.sweeps",
+    "Tuning": "trunkline.tuning.result",
     "compare": "trunkline.insight.compare",
     "diagnose": "trunkline.insight.diagnose",
     "extend": "trunkline.training.extend",
     "fit": "trunkline.training.fit",
+    "importance": "trunkline.insight.importance",
     "lr_range": "trunkline.insight.lr_range",
+    "tune": "trunkline.tuning.tune",
 }
 """What needs more than torch is imported when it is first asked for."""
 

@@ -15,6 +15,7 @@ from trunkline.cli.lr_range import lr_range
 from trunkline.cli.predict import predict
 from trunkline.cli.report import report
 from trunkline.cli.train import train
+from trunkline.cli.tune import tune
 from trunkline.errors import UserError
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, train, lr_range, diagnose, compare, extend, evaluate, predict, report, demo, data):
+for command in (init, train, lr_range, diagnose, compare, tune, extend, evaluate, predict, report, demo, data):
     app.command()(command)
 
 

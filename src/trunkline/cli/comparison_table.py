@@ -87,17 +87,25 @@ def print_comparison(comparison: Comparison) -> None:
     for line in about(comparison):
         console.print(line, highlight=False, markup=False)
     for task in comparison.metrics:
-        _print_table(console, task_title(comparison, task), TASK_COLUMNS, task_rows(comparison, task), words=1)
+        print_table(console, task_title(comparison, task), TASK_COLUMNS, task_rows(comparison, task), words=1)
     if len(comparison.metrics) > 1:
-        _print_table(console, "all tasks", WHOLE_COLUMNS, whole_rows(comparison), words=0)
+        print_table(console, "all tasks", WHOLE_COLUMNS, whole_rows(comparison), words=0)
     for line in conclusions(comparison):
         console.print(line, highlight=False, markup=False)
 
 
-def _print_table(
+def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int
 ) -> None:
-    """The first column, and the last few that hold words, stand to the left; names of networks are folded first."""
+    """A table whose first column, and the last few that hold words, stand to the left; long names are folded.
+
+    Args:
+        console: where.
+        title: above it.
+        columns: their names.
+        rows: of cells.
+        words: how many of the last columns hold words.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
         in_words = i == 0 or i >= len(columns) - words

@@ -1,8 +1,41 @@
 """The loop."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from trunkline.config.section import Positive, Section
+from pydantic import BeforeValidator, Field, field_validator
+
+from trunkline.config.section import Positive, Section, kind_alone
+
+
+class TensorBoardConfig(Section):
+    """See `training.trackers.TensorBoard`."""
+
+    kind: Literal["tensorboard"]
+    folder: str | None = None
+
+
+class MLflowConfig(Section):
+    """See `training.trackers.MLflow`."""
+
+    kind: Literal["mlflow"]
+    uri: str | None = None
+    experiment: str | None = None
+    name: str | None = None
+
+    @field_validator("uri")
+    @classmethod
+    def _no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and re.search(r"//[^/@]*:[^/@]*@", uri):
+            raise ValueError(
+                "a password in the config would be kept in the run folder and sent to MLflow; give this uri in the "
+                "environment variable MLFLOW_TRACKING_URI instead"
+            )
+        return uri
+
+
+TrackerConfig = TensorBoardConfig | MLflowConfig
+AnyTracker = Annotated[Annotated[TrackerConfig, Field(discriminator="kind")], BeforeValidator(kind_alone)]
 
 
 class TrainingConfig(Section):
@@ -23,3 +56,14 @@ class TrainingConfig(Section):
     """Steps between two lines of the history."""
     log_gradients: bool = False
     """Whether those lines hold the norms and cosines of the tasks' gradients."""
+    trackers: list[AnyTracker] = Field(default_factory=list)
+    """Where else the history is shown while the training runs."""
+
+    @field_validator("trackers")
+    @classmethod
+    def _each_once(cls, trackers: list[TrackerConfig]) -> list[TrackerConfig]:
+        kinds = [tracker.kind for tracker in trackers]
+        twice = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is there twice; once will do")
+        return trackers

@@ -16,6 +16,7 @@ from trunkline.config.optimizer import OptimizerConfig
 from trunkline.config.section import Section
 from trunkline.config.tasks import AnyTask
 from trunkline.config.training import TrainingConfig
+from trunkline.config.tune import TuneConfig
 from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
 from trunkline.tables.schema import Feature, check_features
@@ -31,6 +32,7 @@ class Config(Section):
     balance: BalanceConfig = BalanceConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+    tune: TuneConfig | None = None
 
     @field_validator("features")
     @classmethod

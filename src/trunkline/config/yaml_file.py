@@ -46,7 +46,7 @@ def put(raw: dict[str, Any], path: str, value: Any) -> None:
     Raises:
         UserError: no path.
     """
-    parts = [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^."]+)', path)]
+    parts = parts_of(path)
     if not parts:
         raise UserError(f"--set {path!r}: give a path such as optimizer.lr")
     place = raw
@@ -57,3 +57,8 @@ def put(raw: dict[str, Any], path: str, value: Any) -> None:
         place[part] = dict(following) if isinstance(following, dict) else {}
         place = place[part]
     place[parts[-1]] = value
+
+
+def parts_of(path: str) -> list[str]:
+    """`optimizer.subnets."tower.buy".lr` -> its four parts."""
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^."]+)', path)]

@@ -10,9 +10,10 @@ from trunkline.insight.alone import alone_variants
 from trunkline.insight.analysis import CONFIDENCE, Entry, analyse, delta_m
 from trunkline.insight.bootstrap import RESAMPLES
 from trunkline.insight.job_worker import MODULE
-from trunkline.insight.jobs import Job, run
+from trunkline.insight.jobs import Job, of_many, run
+from trunkline.insight.joint_folder import ENCODER, begin
 from trunkline.insight.markdown import markdown
-from trunkline.insight.plan import begin, check_variants, choose, plan
+from trunkline.insight.plan import check_variants, choose, plan
 from trunkline.insight.pool import Event, cores, run_apart, run_here
 from trunkline.insight.result import Comparison, NetworkResult
 from trunkline.insight.rows import facts, judges, shared
@@ -88,11 +89,11 @@ def compare(
     problems.raise_if_any()
     holder = TemporaryFolder() if out is None else None
     data = prepare(config, tasks, build_features(config), frames)
-    config = resolved(config, data)
+    config = of_many(resolved(config, data))
     variants = make_variants(config, vary or {}, data.encoder.inputs)
     check_variants(variants, data)
     folder = Path(out) if holder is None else holder.path / "comparison"  # type: ignore[arg-type]  # out is set here
-    key = begin(folder, config, data)
+    key = begin(folder, "comparison", config.model_dump(mode="json", exclude={"data"}), data)
     numbers = [config.training.seed + i for i in range(seeds)]
     entries = plan(variants, numbers, data, folder, trees=with_trees)
 
@@ -108,7 +109,7 @@ def compare(
         if on_event is not None:
             on_event(event)
 
-    encoder = folder / "encoder.json"
+    encoder = folder / ENCODER
     here = cores() if pick_device(config.training).type == "cpu" else 1
     if (processes := min(jobs or here, len(left))) > 1:
         in_order = sorted(left, key=lambda job: (job.kind == "trees", job.task is not None, job.seed))

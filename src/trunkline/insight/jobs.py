@@ -98,6 +98,12 @@ def run(job: Job, data: Data, encoder: Path, on_epoch: Callable[[Line], None]) -
     write_raws(job.folder / PREDICTIONS, made, {"cpu_seconds": round(share * model.metrics["train_seconds"], 3)})
 
 
+def of_many(config: Config) -> Config:
+    """The config of one run among many: it searches nothing, and its history stays in its folder."""
+    training = config.training.model_copy(update={"trackers": []})
+    return config.model_copy(update={"training": training, "tune": None})
+
+
 def ready(folder: RunFolder, config: Config, encoder: Path) -> bool:
     """Make a run folder ready to train in; whether a training that was stopped there goes on.
 

@@ -13,8 +13,8 @@ def markdown(comparison: Comparison) -> str:
     """The whole comparison: a table a task, one for all tasks together, and what may be said."""
     parts = ["# Comparison", *(f"{line}  " for line in about(comparison))]
     for task in comparison.metrics:
-        parts += ["", f"## {task_title(comparison, task)}", "", *_table(TASK_COLUMNS, task_rows(comparison, task))]
-    parts += ["", "## All tasks", "", *_table(WHOLE_COLUMNS, whole_rows(comparison))]
+        parts += ["", f"## {task_title(comparison, task)}", "", *table(TASK_COLUMNS, task_rows(comparison, task))]
+    parts += ["", "## All tasks", "", *table(WHOLE_COLUMNS, whole_rows(comparison))]
     parts += ["", *(f"- {line}" for line in conclusions(comparison))]
     return "\n".join(parts) + "\n"
 
@@ -101,6 +101,7 @@ def _said(network: NetworkResult) -> str:
     return "; ".join([*said, *(f"{', '.join(tasks)}: {text}" for text, tasks in others.items())]) or "no run is done"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, numbers to the right."""
     head = ["| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 1) + "|"]
     return head + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]

@@ -1,55 +1,20 @@
-"""Which runs a comparison consists of, and the folder that they share."""
+"""Which runs a comparison consists of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trunkline.config import Config
-from trunkline.errors import Problems, UserError
+from trunkline.errors import Problems
 from trunkline.insight.alone import ALONE, alone_variants
 from trunkline.insight.analysis import Entry, valid_score
 from trunkline.insight.jobs import Job
-from trunkline.insight.rows import rows_key
 from trunkline.insight.trees import TREES
 from trunkline.insight.variants import Variant
 from trunkline.training.build import build_tasks, check_subnets
 from trunkline.training.calibration import check_calibration
 from trunkline.training.data import Data
-from trunkline.training.files import write_text
-from trunkline.training.fitted import write_fitted
-
-
-def begin(folder: Path, config: Config, data: Data) -> str:
-    """Make the folder ready, or find that this very comparison was begun there; the key of its rows.
-
-    Seeds, variants and trees may be added to a comparison later; its config and its rows stay.
-
-    Raises:
-        UserError: another comparison, or something else, lies there.
-    """
-    raw = config.model_dump(mode="json", exclude={"data"})
-    key, facts = rows_key(data), folder / "comparison.yaml"
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; give a folder for the comparison (--out)")
-    if facts.exists():
-        began = yaml.safe_load(facts.read_text(encoding="utf-8"))
-        changed = [name for name in raw if raw[name] != began["config"].get(name)]
-        changed += ["rows"] if key != began["rows"] else []
-        if changed:
-            raise UserError(
-                f"{folder} holds a comparison of another config: {', '.join(changed)} differ; "
-                "choose another folder with --out"
-            )
-        return key
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds something else than a comparison; choose another folder with --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_fitted(folder / "encoder.json", data.encoder, data.labels)
-    write_text(facts, yaml.safe_dump({"rows": key, "config": raw}, sort_keys=False, allow_unicode=True))
-    return key
 
 
 def check_variants(variants: Sequence[Variant], data: Data) -> None:

@@ -10,6 +10,7 @@ from typing import Any, final
 import yaml
 
 from trunkline.config import Config
+from trunkline.config.yaml_file import parts_of
 from trunkline.errors import Problems, UserError
 from trunkline.inputs import Inputs
 from trunkline.insight.own_rates import matched, with_rates
@@ -85,7 +86,7 @@ def make_variants(config: Config, vary: Mapping[str, Sequence[Any]], inputs: Inp
             continue
         for value in values:
             with problems.collect(f"{key}={shown(value)}: "):
-                _checked(config, {key: value}, inputs)
+                varied(config, {key: value}, inputs)
     problems.raise_if_any()
     found = [Variant(CONFIG, CONFIG, {}, config)]
     labels = _labels(vary)
@@ -93,7 +94,7 @@ def make_variants(config: Config, vary: Mapping[str, Sequence[Any]], inputs: Inp
         overrides = dict(zip(vary, values, strict=True))
         label = ", ".join(labels[key](value) for key, value in overrides.items())
         with problems.collect(f"{label}: "):
-            made = _checked(config, overrides, inputs)
+            made = varied(config, overrides, inputs)
             if made == config and overrides:
                 found[0] = Variant(CONFIG, f"{label} ({CONFIG})", {}, config)
             elif all(made != other.config for other in found):
@@ -116,7 +117,19 @@ def shown(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("...\n").strip()
 
 
-def _checked(config: Config, overrides: Mapping[str, Any], inputs: Inputs | None) -> Config:
+def varied(config: Config, overrides: Mapping[str, Any], inputs: Inputs | None = None) -> Config:
+    """The config with other values, of those that may be compared with it: they read the same rows and labels.
+
+    Rates of subnets that the result does not have are left out of it, as `make_variants` does.
+
+    Args:
+        config: what is varied.
+        overrides: values by dotted path.
+        inputs: what networks read; None where no row is read yet, and the result is not to be trained.
+
+    Raises:
+        UserError: what the config refuses; other rows, labels or seeds.
+    """
     made = Config.make(config, overrides=overrides)
     own = {pattern for key in overrides for pattern in _subnets(key, made)}
     check_config(with_rates(made, own))
@@ -133,7 +146,7 @@ def _checked(config: Config, overrides: Mapping[str, Any], inputs: Inputs | None
 
 def _subnets(key: str, config: Config) -> Sequence[str]:
     """The patterns of `optimizer.subnets` that a path speaks of."""
-    parts = _parts(key)
+    parts = parts_of(key)
     if parts[:2] != ["optimizer", "subnets"]:
         return []
     return parts[2:3] or list(config.optimizer.subnets)
@@ -143,16 +156,12 @@ def _labels(vary: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """How a value of each key is told: a name by itself, anything else after as much of its key as tells keys apart."""
 
     def label(key: str) -> Any:
-        parts = _parts(key)
-        others = [_parts(other) for other in vary if other != key]
+        parts = parts_of(key)
+        others = [parts_of(other) for other in vary if other != key]
         size = next((n for n in range(1, len(parts)) if all(other[-n:] != parts[-n:] for other in others)), len(parts))
         return lambda value: value if isinstance(value, str) else f"{'.'.join(parts[-size:])}={shown(value)}"
 
     return {key: label(key) for key in vary}
-
-
-def _parts(key: str) -> list[str]:
-    return [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^."]+)', key)]
 
 
 def _split(text: str) -> list[str]:

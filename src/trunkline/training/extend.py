@@ -22,6 +22,7 @@ from trunkline.training.frames import as_polars
 from trunkline.training.loop import Loop
 from trunkline.training.model import Model
 from trunkline.training.parts import open_parts
+from trunkline.training.trackers import check_trackers
 
 SECTIONS = ("tasks", "data", "balance", "optimizer", "training")
 """What an extension may say; features and network are the run's."""
@@ -79,6 +80,7 @@ def extend(
     given = {"train": train, "valid": valid, "test": test}
     frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
     tasks = check_config(whole)
+    check_trackers(whole.training.trackers)
     labels = fit_labels(open_parts(whole.data, frames)["train"], tasks, old.labels)
     inputs = old.encoder.inputs
     _check_places(

@@ -69,6 +69,16 @@ class RunFolder:
         """How estimates are corrected, if any are."""
         return self.path / "calibration.json"
 
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's files, unless the config names another."""
+        return self.path / "tensorboard"
+
+    @property
+    def mlflow(self) -> Path:
+        """Which of MLflow's runs shows this one."""
+        return self.path / "mlflow.json"
+
     def holds_a_run(self) -> bool:
         """Whether a run has begun here."""
         return self.config.exists() or self.model.exists() or self.checkpoint.exists()
@@ -95,9 +105,11 @@ class RunFolder:
                 self.metrics,
                 self.curves,
                 self.calibration,
+                self.mlflow,
             )
             for file in (self.config, *made):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(self.tensorboard, ignore_errors=True)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
 

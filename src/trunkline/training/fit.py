@@ -35,6 +35,7 @@ from trunkline.training.loop import Line, Loop
 from trunkline.training.metrics import Scores, selection
 from trunkline.training.model import Model
 from trunkline.training.noise import noise
+from trunkline.training.trackers import Tracking, check_trackers
 
 Watcher = Callable[[Line], None]
 
@@ -88,6 +89,8 @@ def fit(
     tasks: list[Task] = []
     with problems.collect():
         tasks = check_config(config)
+    with problems.collect():
+        check_trackers(config.training.trackers)
     if problems:
         # Rows are not looked at for a config that cannot work, but a missing file is said along with the rest.
         with problems.collect():
@@ -138,17 +141,20 @@ def train_prepared(
         holder: kept alive with the model.
 
     Raises:
-        UserError: a loss that is not a number.
+        UserError: a loss that is not a number; a tracker that cannot begin.
         KeyboardInterrupt: after Ctrl-C.
     """
-    with isolated_random(config.training.seed):
-        return _train(config, data, run, warm, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
+    with isolated_random(config.training.seed), Tracking(config.training.trackers, run) as tracking:
+        return _train(
+            config, data, run, tracking, warm, resume=resume, on_start=on_start, on_line=on_line, holder=holder
+        )
 
 
 def _train(
     config: Config,
     data: Data,
     run: RunFolder,
+    tracking: Tracking,
     warm: Callable[[Network], None] | None,
     *,
     resume: bool,
@@ -173,10 +179,12 @@ def _train(
     else:
         state.save(run.checkpoint)
     history = History(run.history, after=state.progress.step if resume else None)
+    tracking.start(state.progress.step)
     batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
 
     def line(content: Line) -> None:
         history.write(content)
+        tracking.line(content)
         if on_line is not None:
             on_line(content)
 
@@ -295,8 +303,8 @@ def _check_same(run: RunFolder, config: Config) -> None:
         before, now = getattr(began, section), getattr(config, section)
         if before != now and now != "auto":
             changed.append(section)
-    before_training = began.training.model_dump(exclude={"epochs", "patience", "log_every", "log_gradients"})
-    if before_training != config.training.model_dump(exclude={"epochs", "patience", "log_every", "log_gradients"}):
+    may = {"epochs", "patience", "log_every", "log_gradients", "trackers"}
+    if began.training.model_dump(exclude=may) != config.training.model_dump(exclude=may):
         changed.append("training")
     if _rows_of(began) != _rows_of(config):
         changed.append("data")
