@@ -23,6 +23,9 @@ from trunkline.insight.markdown import (
 from trunkline.insight.pool import Event
 from trunkline.insight.result import Comparison
 
+_NARROWEST = 6
+"""Characters of the first column."""
+
 
 @final
 class ComparisonDisplay:
@@ -110,7 +113,11 @@ def print_table(
     for i, column in enumerate(columns):
         in_words = i == 0 or i >= len(columns) - words
         table.add_column(
-            column, justify="left" if in_words else "right", overflow="fold", no_wrap=i > 0 and not in_words
+            column,
+            justify="left" if in_words else "right",
+            overflow="fold",
+            no_wrap=i > 0 and not in_words,
+            min_width=_NARROWEST if i == 0 else None,  # where the terminal is too narrow for the numbers as well
         )
     for row in rows:
         table.add_row(*row)

@@ -40,9 +40,9 @@ def title(tuning: Tuning) -> str:
 
 
 def columns(tuning: Tuning) -> list[str]:
-    """Of the table."""
+    """Of the table: each score, with its change against the config itself."""
     values = [name for name in tuning.directions if name not in tuning.scores]
-    return ["trial", *values, *(part for name in tuning.scores for part in (name, "change"))]
+    return ["trial", *values, *tuning.scores]
 
 
 def rows(tuning: Tuning, trials: Sequence[TrialResult]) -> list[list[str]]:
@@ -67,8 +67,8 @@ def settings(trial: TrialResult) -> str:
 def _scores(tuning: Tuning, scores: dict[str, float], config: dict[str, float]) -> list[str]:
     told = []
     for name in tuning.scores:
-        change = scores[name] - config[name] if name in scores and name in config else None
-        told += [_number(scores.get(name)), DASH if change is None else f"{change:+.4f}"]
+        change = f" {scores[name] - config[name]:+.4f}" if name in scores and name in config else ""
+        told.append(_number(scores.get(name)) + change)
     return told
 
 
