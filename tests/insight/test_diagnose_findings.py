@@ -12,8 +12,9 @@ import yaml
 
 from trunkline.balance.clamp import LIMIT
 from trunkline.config import Config
-from trunkline.insight.findings import DETECTORS, Judged, Observations
+from trunkline.insight.findings import DETECTORS, OF_ROWS, Judged, Observations
 from trunkline.insight.measures.dead_units import Layer
+from trunkline.insight.measures.repeats import Repeats
 
 TASKS = ("click", "dwell", "buy")
 RAW = {
@@ -49,6 +50,8 @@ GATES = {
     "gate.buy": {"entropy": 0.9, "use": {"shared.0": 0.5, "shared.1": 0.495, "shared.2": 0.005}},
 }
 UP, PEAK = [-10.0, -9.0, -8.0, -7.0, -6.0, -5.0], [-10.0, -2.0, -1.0, -3.0, -4.0, -5.0]
+ONCE = Repeats(900, 0.3, 0.0, 0.0, 0.01, copied=False)
+"""Rows that repeat often, as those of a table with few values do."""
 FAULTS = {
     "dominance": {"pulls": {"shared": pull(1.0, 200.0, 2.0)}},
     "conflict": {"pulls": {"shared": pull(1.0, 2.0, 1.0, cosine=-0.5)}},
@@ -61,6 +64,10 @@ FAULTS = {
     "unseen_ids": {"unseen": {"user": {"train": 0.0, "valid": 0.1, "test": 0.5}, "item": {"valid": 0.1}}},
     "drift": {"shifts": {"price": {"valid": 0.1, "test": 0.9}, "age": {"valid": 0.1}}},
     "broken_loss": {"broken": (("buy",), 7)},
+    "constant_columns": {"constants": ["price"]},
+    "missing": {"missing": {"price": {"train": 0.1, "valid": 0.1, "test": 0.6}, "age": {"train": 0.9, "test": 0.8}}},
+    "unique_ids": {"singles": {"session": 0.97, "user": 0.6}},
+    "repeated_rows": {"repeats": {"valid": ONCE, "test": Repeats(900, 0.3, 0.2, 0.01, 0.01, copied=False)}},
 }
 SUBJECTS = {
     "dominance": "dwell",
@@ -74,6 +81,10 @@ SUBJECTS = {
     "unseen_ids": "user",
     "drift": "price",
     "broken_loss": "buy",
+    "constant_columns": "price",
+    "missing": "price",
+    "unique_ids": "session",
+    "repeated_rows": "test",
 }
 SOUND = {
     "pulls": {"shared": pull(1.0, 5.0, 2.0, cosine=-0.1), "embedding": pull(0.0, 5.0, 2.0)},
@@ -85,11 +96,16 @@ SOUND = {
     "alone": {"price": {"click": 0.6}, "user": {"click": 0.97}},
     "unseen": {"user": {"train": 0.3, "valid": 0.1}},
     "shifts": {"price": {"valid": 0.2}},
+    "constants": [],
+    "missing": {"price": {"train": 0.94, "valid": 0.72}, "age": {"train": 0.0}},
+    "singles": {"user": 0.8},
+    "repeats": {"valid": ONCE, "test": Repeats(900, 0.05, 0.05, 0.0, 0.01, copied=True)},
 }
 
 
 def test_every_detector_has_a_fault_here():
     assert len(FAULTS) == len(SUBJECTS) == len(DETECTORS)
+    assert FAULTS.keys() > OF_ROWS
 
 
 def test_every_kind_is_documented():
@@ -127,6 +143,9 @@ def test_what_is_sound_gives_nothing():
         ("clamped_sigma", {}, "tasks.dwell.standardize: true"),
         ("leak", {}, "data.ignore: [late]"),
         ("unseen_ids", {}, "features.user.min_count: 2"),
+        ("unique_ids", {}, "data.ignore: [session]"),
+        ("unique_ids", {"features": {"session": "categorical"}}, "features: without session"),
+        ("repeated_rows", {}, "data.test: without the rows of data.train"),
     ],
 )
 def test_the_remedy_fits_the_config(kind, changes, remedy):
@@ -188,3 +207,22 @@ def test_slow_needs_somebody_who_overfits():
 def test_drift_tells_the_worst_few():
     shifts = {f"x{i}": {"valid": 0.3 + i / 10} for i in range(9)}
     assert [finding.subject for finding in found(seen(shifts=shifts))] == ["x8", "x7", "x6", "x5", "x4"]
+
+
+def test_constant_columns_are_one_finding():
+    (finding,) = found(seen(constants=[f"x{i}" for i in range(20)]))
+    assert "x7 and 12 more have 1 value" in finding.sentence
+    assert finding.evidence["columns"][-1] == "x19"
+
+
+def test_a_column_that_is_never_there_is_told_once_and_weighs_little():
+    gone, empty = found(seen(missing={"b": {"train": 1.0, "valid": 1.0}, "a": {"train": 0.0, "valid": 1.0}}))
+    assert (gone.subject, empty.subject) == ("a", "b")
+    assert empty.weight < gone.weight
+    assert "0 % of the training rows and in 100 % of the valid rows" in gone.sentence
+
+
+def test_copies_made_before_the_cut_are_mended_in_the_table():
+    (finding,) = found(seen(repeats={"valid": Repeats(900, 0.3, 0.2, 0.2, 0.01, copied=True)}))
+    assert finding.remedy == "data.train: each row once"
+    assert "30.0 % of the valid rows equal a training row" in finding.sentence

@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -9,45 +8,13 @@ import pytest
 import torch
 from plotly.offline import get_plotlyjs
 
-from trunkline import cli, fit
-from trunkline.datasets import feed
+from trunkline import cli
 from trunkline.errors import UserError
 from trunkline.report import read_run, write_report
-from trunkline.report.figures import training_figures
 from trunkline.report.page import page
+from trunkline.report.training_figures import training_figures
 from trunkline.tasks import Binary, Multiclass, Ordinal, Regression
 from trunkline.training.curves import curves
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WATCH = """<script>
-window.problems=[];onerror=(m)=>problems.push(String(m));console.error=(...m)=>problems.push(m.join(' '));
-addEventListener('load',()=>setTimeout(()=>{
-const plots=[...document.querySelectorAll('.plot')];
-const drawn=plots.filter(p=>p.querySelector('.main-svg .trace, .main-svg .point, .main-svg .heatmaplayer image'));
-Plotly.Fx.hover(plots[0],[{curveNumber:0,pointNumber:1}]);
-document.body.setAttribute('data-found',JSON.stringify({problems,plots:plots.length,drawn:drawn.length,
-hover:document.querySelectorAll('.hoverlayer .hovertext').length,
-wide:document.documentElement.scrollWidth-document.documentElement.clientWidth}))},2500))</script>"""
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report") / "<b>a run"
-    frame = feed.simulate(6_000, seed=1)
-    config = {
-        "features": {"item": "categorical", "device": "categorical", "price": "numeric", "age": "numeric"},
-        "tasks": {
-            "click": {"kind": "binary", "calibrate": "temperature"},
-            "dwell": {"kind": "lognormal", "where": "click"},
-            "buy": {"kind": "binary", "label": "purchase", "space": "click", "reads": ["click"]},
-            "which": {"kind": "multiclass", "label": "category"},
-        },
-        "network": {"sharing": {"kind": "mmoe", "experts": 3, "hidden": [8]}, "towers": {"hidden": [4]}},
-        "balance": {"gradients": "pcgrad"},
-        "training": {"epochs": 2, "batch_size": 512, "log_every": 3, "log_gradients": True},
-    }
-    fit(config, out=folder, **feed.split(frame))
-    return folder
 
 
 def test_the_page_holds_all_that_the_run_knows(run, tmp_path):
@@ -90,45 +57,15 @@ def test_updates_are_the_steps_the_optimiser_took(run):
     assert all(0 < value < 1 for _, values in sizes.values() for value in values)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; the page is not opened")
-@pytest.mark.parametrize("width", [390, 1200])
-def test_a_browser_draws_every_figure_without_a_word(run, tmp_path, width):
-    text = page([read_run(run)])
-    # A headless window is not narrower than 500 px: a frame of the width asked for stands in for a phone.
-    (tmp_path / "page.html").write_text(text.replace("<head>", f"<head>{WATCH}", 1), encoding="utf-8")
-    frame = (
-        f'<iframe id="f" src="page.html" style="width:{width}px;height:900px;border:0"></iframe>'
-        "<script>setTimeout(()=>{document.body.setAttribute('data-found',"
-        "document.getElementById('f').contentDocument.body.getAttribute('data-found'))},9000)</script>"
-    )
-    (tmp_path / "frame.html").write_text(f"<!doctype html><body>{frame}</body>", encoding="utf-8")
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--allow-file-access-from-files",
-        "--window-size=1300,950",
-    ]
-    dumped = subprocess.run(
-        [CHROMIUM, *options, "--virtual-time-budget=20000", "--dump-dom", f"file://{tmp_path}/frame.html"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    found = json.loads(re.search(r'data-found="([^"]*)"', dumped)[1].replace("&quot;", '"'))
-
-    assert found["problems"] == []
-    assert found["plots"] == found["drawn"] > 15
-    assert found["hover"] > 0
-    assert found["wide"] <= 0  # nothing to scroll sideways
-
-
 def test_several_runs_stand_side_by_side(run):
     text = page([read_run(run), read_run(run)])
 
     assert text.count("headline scores, test") == 1
     assert text.count("<section") == 2
+    ids = re.findall(r' id="([^"]+)"', text.replace(get_plotlyjs(), ""))
+    assert len(ids) == len(set(ids)) > 4
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+    assert set(re.findall(r"url\(#(part[^)]+)\)", text)) <= set(ids)
 
 
 def command(monkeypatch, *arguments):
@@ -139,18 +76,44 @@ def command(monkeypatch, *arguments):
 
 
 def test_the_command_writes_beside_the_run_or_where_it_is_told(run, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, run, "--quick") == 0
+    assert not (run / "insight.json").exists()
+    assert capsys.readouterr().err == ""
     assert command(monkeypatch, run) == 0
     assert (run / "report.html").stat().st_size > 1_000_000
+    assert "looked into in" in capsys.readouterr().err
+    assert read_run(run).insight is not None
     assert command(monkeypatch, run, "-o", tmp_path / "there.html") == 0
     assert (tmp_path / "there.html").exists()
     capsys.readouterr()
     assert command(monkeypatch, run, "--json") == 0
-    (figures,) = json.loads(capsys.readouterr().out)
+    told = capsys.readouterr()
+    assert told.err == ""  # nothing is looked for twice
+    (figures,) = json.loads(told.out)
+    assert figures["insight"]["findings"][0]["kind"] == "leak"
     assert figures["metrics"] == read_run(run).metrics
     assert {"click", "dwell", "buy", "which"} == set(figures["tasks"])
     assert command(monkeypatch, tmp_path) == 2
     assert "is no run folder" in capsys.readouterr().err
     assert command(monkeypatch, run, "-o", tmp_path / "no" / "there.html") == 2
+
+
+def test_the_command_takes_comparisons_beside_runs_and_tells_all_that_is_wrong(
+    run, compared, tmp_path, monkeypatch, capsys
+):
+    assert command(monkeypatch, compared / "comparison.json") == 0
+    assert (compared / "report.html").exists()
+    assert command(monkeypatch, compared, run, "--quick", "--json") == 0
+    assert [{"comparison", "run"} & one.keys() for one in json.loads(capsys.readouterr().out.splitlines()[-1])] == [
+        {"comparison"},
+        {"run"},
+    ]
+    (compared / "comparison.json").unlink()
+    (compared / "comparison.yaml").touch()
+    assert command(monkeypatch, compared, tmp_path, run) == 2
+    told = capsys.readouterr().err
+    assert "comparison.json does not exist; trunkline compare writes it" in told
+    assert "is no run folder" in told
 
 
 def test_a_run_that_has_not_ended_is_drawn_as_far_as_it_came(run, tmp_path):

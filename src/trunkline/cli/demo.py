@@ -1,5 +1,6 @@
 """`trunkline demo`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,7 @@ def demo(
     from trunkline.cli.show import TrainingDisplay
     from trunkline.datasets import feed
     from trunkline.report import read_run, write_report
+    from trunkline.report.insight import find_insight
     from trunkline.training.files import RunFolder
     from trunkline.training.fit import fit
 
@@ -56,7 +58,8 @@ def demo(
     with TrainingDisplay() as display:
         model = fit(config, out=run, overwrite=overwrite, on_start=display.start, on_line=display.line)
     show_against_truth(model, parts["test"])
-    write_report([read_run(run)], directory / "report.html")
+    shown = replace(read_run(run), insight=find_insight(run, lambda step: None))
+    write_report([shown], directory / "report.html")
     print(
         f"rows and config: {directory}\nrun: {run}\n"
         f"next: trunkline predict {run} {directory}/test.parquet --keep user --keep item -o {directory}/out.parquet\n"

@@ -12,9 +12,12 @@ from trunkline.config import Config
 from trunkline.insight.findings.observations import Judged, Observations
 from trunkline.insight.measures.dead_units import dead_units
 from trunkline.insight.measures.keys import keyed_columns, sampled
+from trunkline.insight.measures.missing import missing_shares
 from trunkline.insight.measures.one_feature import one_feature_scores
 from trunkline.insight.measures.pulls import Pulls, pulls
+from trunkline.insight.measures.repeats import repeats
 from trunkline.insight.measures.shift import stability_index, unseen_share
+from trunkline.insight.measures.variety import constant_columns, single_shares
 from trunkline.insight.trial import Trial, first_batches
 from trunkline.network import Network
 from trunkline.tables import Batch, Batches, Encoder, Store
@@ -124,7 +127,7 @@ def _judged(rows: Batch, task: str, auc: float | int | None) -> Judged:
 
 
 def observe_rows(encoder: Encoder, tasks: tuple[Task, ...], stores: Mapping[str, Store]) -> dict[str, Any]:
-    """What the columns say without any network: alone, against one another in time, and about ids.
+    """What the rows say without any network: of each column's values, alone, in time, and where they are missing.
 
     Args:
         encoder: of the rows.
@@ -133,8 +136,13 @@ def observe_rows(encoder: Encoder, tasks: tuple[Task, ...], stores: Mapping[str,
     """
     parts = {part: sampled(store) for part, store in stores.items()}
     later = [part for part in parts if part != "train"]
+    seen: dict[str, Any] = {
+        "constants": constant_columns(encoder, stores["train"]),
+        "missing": missing_shares(encoder, parts),
+        "singles": single_shares(encoder, stores["train"]),
+    }
     if not later:
-        return {}
+        return seen
     alone, unseen, shifts = dict[str, Any](), dict[str, Any](), dict[str, Any]()
     for column in keyed_columns(encoder, parts):
         alone[column.name] = one_feature_scores(column, later[0], tasks, parts)
@@ -145,4 +153,4 @@ def observe_rows(encoder: Encoder, tasks: tuple[Task, ...], stores: Mapping[str,
         # What lies later in time has other moments, by construction.
         if column.kind != "datetime":
             shifts[column.name] = {part: stability_index(column, part) for part in later}
-    return {"alone": alone, "unseen": unseen, "shifts": shifts}
+    return seen | {"alone": alone, "unseen": unseen, "shifts": shifts, "repeats": repeats(encoder, stores)}

@@ -1,13 +1,12 @@
 """What a comparison found."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
 from trunkline.errors import UserError
 from trunkline.insight.intervals import Interval
+from trunkline.insight.result_file import read_result
 
 
 @final
@@ -123,13 +122,27 @@ class Comparison:
             UserError: it is not there, or no such file.
         """
         file = Path(path) / "comparison.json" if Path(path).is_dir() else Path(path)
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-            return cls(**raw | {"networks": [_network(network) for network in raw["networks"]]})
-        except FileNotFoundError:
-            raise UserError(f"{file} does not exist; trunkline compare writes it") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from None
+        return read_result(file, cls, "compare")._checked(file)
+
+    def _checked(self, file: Path) -> Self:
+        """Itself, if what its parts say of one another holds.
+
+        Raises:
+            UserError: it does not.
+        """
+        strangers = [(n.label, task) for n in self.networks for task in n.tasks if task not in self.metrics]
+        problem = None
+        if [network.kind for network in self.networks][:1] != ["alone"]:
+            problem = "the first of its networks must be those of one task each"
+        elif self.task_rows.keys() != self.metrics.keys():
+            problem = "metrics and task_rows must hold the same tasks"
+        elif strangers:
+            problem = f"{strangers[0][0]} has a task {strangers[0][1]!r} that metrics does not have"
+        elif self.chosen not in (None, *(network.name for network in self.networks)):
+            problem = f"chosen is {self.chosen!r}, which is none of its networks"
+        if problem is not None:
+            raise UserError(f"{file} cannot be read: {problem}")
+        return self
 
     def _where(self, word: str) -> list[tuple[str, str]]:
         return [
@@ -139,15 +152,3 @@ class Comparison:
             for task, result in network.tasks.items()
             if result.verdict == f"{task} {word}"
         ]
-
-
-def _network(raw: Mapping[str, Any]) -> NetworkResult:
-    tasks = {
-        name: TaskResult(**task | {"mean": Interval(**task["mean"]), "change": _interval(task["change"])})
-        for name, task in raw["tasks"].items()
-    }
-    return NetworkResult(**{**raw, "tasks": tasks, "delta": _interval(raw["delta"])})
-
-
-def _interval(raw: Mapping[str, Any] | None) -> Interval | None:
-    return None if raw is None else Interval(**raw)

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from trunkline.config import Config
 from trunkline.errors import UserError
+from trunkline.report.insight import Insight, read_insight
 from trunkline.training.files import RunFolder
 from trunkline.training.history import read_history
 
@@ -17,22 +18,29 @@ class Run:
     """A run, finished or not.
 
     Attributes:
-        name: of its folder.
+        path: of its folder.
         config: as resolved.
         lines: of the history, those of steps.
         epochs: of the history, those of epochs.
         metrics: `metrics.json`; empty where the run has not ended.
         curves: `curves.json`; likewise.
         columns: what the encoder knows of each feature column.
+        insight: what was found in it, and what its features are worth; None where nobody has asked.
     """
 
-    name: str
+    path: Path
     config: Config
     lines: list[dict[str, Any]]
     epochs: list[dict[str, Any]]
     metrics: dict[str, Any]
     curves: dict[str, Any]
     columns: list[dict[str, Any]]
+    insight: Insight | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.path.name
 
     @property
     def tasks(self) -> list[str]:
@@ -69,13 +77,14 @@ def read_run(path: str | Path) -> Run:
     if not history:
         raise UserError(f"{path} has no history yet: it is written every training.log_every steps and every epoch")
     return Run(
-        name=Path(path).resolve().name,
+        path=Path(path).resolve(),
         config=Config.make(folder.config),
         lines=[line for line in history if "losses" in line],
         epochs=[line for line in history if "valid" in line],
         metrics=_json(folder.metrics),
         curves=_json(folder.curves),
         columns=list(_json(folder.encoder).get("columns", [])),
+        insight=read_insight(Path(path)),
     )
 
 

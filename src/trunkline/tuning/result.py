@@ -1,6 +1,5 @@
 """What a study found."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal, Self, final
 from optuna.trial import FrozenTrial, TrialState
 
 from trunkline.errors import UserError
+from trunkline.insight.result_file import read_result
 from trunkline.training.metrics import Scores
 from trunkline.tuning.goal import Goal
 from trunkline.tuning.study import EPOCHS, PROBLEM, RUN, SCORES, SECONDS, VALUES, Study
@@ -98,14 +98,7 @@ class Tuning:
         Raises:
             UserError: it is not there, or no such file.
         """
-        file = Path(path) / "study.json" if Path(path).is_dir() else Path(path)
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-            return cls(**raw | {"trials": [TrialResult(**trial) for trial in raw["trials"]]})
-        except FileNotFoundError:
-            raise UserError(f"{file} does not exist; trunkline tune writes it") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from None
+        return read_result(Path(path) / "study.json" if Path(path).is_dir() else Path(path), cls, "tune")
 
 
 def result(study: Study, goal: Goal, config: Scores | None, *, seeds: int, rows: Mapping[str, int]) -> Tuning:

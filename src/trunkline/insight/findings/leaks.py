@@ -43,4 +43,4 @@ def leaks(observations: Observations) -> list[Finding]:
 
 def _remedy(observations: Observations, column: str) -> str:
     name = column.partition(" (")[0].partition("[")[0] if column not in observations.config.features else column
-    return f"features: without {name}" if observations.config.features != "auto" else f"data.ignore: [{name}]"
+    return observations.without(name)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trunkline.config import Config
 from trunkline.insight.measures.dead_units import Layer
+from trunkline.insight.measures.repeats import Repeats
 from trunkline.insight.rates import rate_of
 
 
@@ -45,6 +46,10 @@ class Observations:
         alone: `{column: {task: score}}` of each column all by itself on held-out rows.
         unseen: `{column: {part: share}}` of ids that the vocabulary does not have.
         shifts: `{column: {part: index}}`, see `stability_index`.
+        constants: columns with one value in all training rows.
+        missing: `{column: {part: share}}` of rows without a value, `train` among the parts.
+        singles: `{column: share}` of training rows whose value no other row has, of categorical columns.
+        repeats: how each later part's rows repeat training rows.
         broken: tasks whose loss was no number, and the step.
     """
 
@@ -59,8 +64,18 @@ class Observations:
     alone: Mapping[str, Mapping[str, float]] | None = None
     unseen: Mapping[str, Mapping[str, float]] | None = None
     shifts: Mapping[str, Mapping[str, float]] | None = None
+    constants: Sequence[str] | None = None
+    missing: Mapping[str, Mapping[str, float]] | None = None
+    singles: Mapping[str, float] | None = None
+    repeats: Mapping[str, Repeats] | None = None
     broken: tuple[tuple[str, ...], int] | None = None
 
     def rate(self, subnet: str) -> float:
         """The learning rate that the config gives a subnet."""
         return rate_of(self.config, subnet)
+
+    def without(self, *columns: str) -> str:
+        """The line of the config that leaves columns out."""
+        if self.config.features == "auto":
+            return f"data.ignore: [{', '.join(columns)}]"
+        return f"features: without {', '.join(columns)}"

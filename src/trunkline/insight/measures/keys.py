@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from trunkline.inputs import Ragged
+from trunkline.insight.measures.columns import by_column
 from trunkline.tables import Batch, Encoder, Store
 from trunkline.tables.columns import BooleanColumn, DatetimeColumn, IdColumn, ListColumn, NumericColumn, VectorColumn
 
@@ -52,11 +53,11 @@ class KeyedColumn:
     parts: Mapping[str, Keys]
 
 
-def sampled(store: Store) -> Batch:
-    """All rows, or `MOST_ROWS` of them evenly spread."""
-    if len(store) <= MOST_ROWS:
+def sampled(store: Store, most: int = MOST_ROWS) -> Batch:
+    """All rows, or so many of them evenly spread."""
+    if len(store) <= most:
         return store.rows
-    return store.rows.take(torch.from_numpy(np.linspace(0, len(store) - 1, MOST_ROWS).astype(np.int64)))
+    return store.rows.take(torch.from_numpy(np.linspace(0, len(store) - 1, most).astype(np.int64)))
 
 
 def keyed_columns(encoder: Encoder, parts: Mapping[str, Batch]) -> Iterator[KeyedColumn]:
@@ -66,20 +67,17 @@ def keyed_columns(encoder: Encoder, parts: Mapping[str, Batch]) -> Iterator[Keye
         encoder: of the rows.
         parts: encoded rows by part, `train` among them.
     """
-    i = number = listed = 0
-    for column in encoder.columns:
+    for every in zip(*(by_column(encoder, batch) for batch in parts.values()), strict=True):
+        column = every[0][0]
+        values = {part: one for part, (_, one) in zip(parts, every, strict=True)}
         if isinstance(column, IdColumn):
-            ids = {part: batch.ids[:, i].numpy().astype(np.int64) for part, batch in parts.items()}
+            ids = {part: np.asarray(one, dtype=np.int64) for part, one in values.items()}
             yield KeyedColumn(column.name, column.kind, {part: Keys(v, None, len(v)) for part, v in ids.items()})
-            i += 1
         elif isinstance(column, ListColumn):
-            lists = {part: _of_list(batch.lists[listed]) for part, batch in parts.items()}
+            lists = {part: _of_list(one) for part, one in values.items() if isinstance(one, Ragged)}
             yield KeyedColumn(column.name, column.kind, lists)
-            listed += 1
         else:
-            columns = slice(number, number + column.width)
-            yield from _of_numbers(column, {part: b.numbers[:, columns].numpy() for part, b in parts.items()})
-            number += column.width
+            yield from _of_numbers(column, {part: one for part, one in values.items() if not isinstance(one, Ragged)})
 
 
 def _of_list(ragged: Ragged) -> Keys:
