@@ -7,6 +7,7 @@ what it reads ends, it stops, in the midst of a piece too: so it does not outliv
 import _thread
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -41,10 +42,12 @@ def _serve(begin: Callable[[dict[str, Any]], Work]) -> None:
     torch.set_num_threads(common["threads"])
     do = begin(common)
     orders: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-    busy = threading.Event()
-    threading.Thread(target=_listen, args=(orders, busy), daemon=True).start()
+    busy, ended = threading.Event(), threading.Event()
+    threading.Thread(target=_listen, args=(orders, busy, ended), daemon=True).start()
     while (order := orders.get()) is not None:
         busy.set()
+        if ended.is_set():  # before the piece was begun: nobody is left to interrupt it
+            break
         try:
             do(order, lambda line: _say(answers, line=dict(line)))
             problem = None
@@ -57,11 +60,21 @@ def _serve(begin: Callable[[dict[str, Any]], Work]) -> None:
         _say(answers, done=True, problem=problem)
 
 
-def _listen(orders: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event) -> None:
+def _listen(orders: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event, ended: threading.Event) -> None:
     for line in sys.stdin:
         orders.put(json.loads(line))
+    ended.set()
     orders.put(None)
     if busy.is_set():
+        _interrupt()
+
+
+def _interrupt() -> None:
+    """Ctrl-C for the main thread, whatever it waits for."""
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
         _thread.interrupt_main()
 
 
