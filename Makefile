@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
+AUDIT := .venv-audit
 NEW_ENOUGH := import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test lint check bench install clean
+.PHONY: demo test lint check fuzz audit bench install clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/trunkline demo demo --overwrite
@@ -21,6 +22,16 @@ lint: $(VENV)/test.stamp
 
 check: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+
+# Each of the five readers for so long, with seeds of its own.
+FUZZ_SECONDS ?= 120
+
+fuzz: $(VENV)/test.stamp
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reliability/test_fuzz.py
+
+# Known holes in the pinned versions. Needs a network; --strict: a version that nobody could look up is a failure too.
+audit: $(AUDIT)/audit.stamp
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 # All but benchmarks/toy.py, under a quarter of an hour on two cores; nothing else should run beside it.
 bench: $(BENCH)/bench.stamp
@@ -46,5 +57,11 @@ $(BENCH)/bench.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
 		-e '.[torchjd]'
 	touch $@
 
+$(AUDIT)/audit.stamp:
+	$(PYTHON) -m venv $(AUDIT)
+	echo '*' > $(AUDIT)/.gitignore
+	$(AUDIT)/bin/python -m pip install --quiet pip-audit
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(BENCH) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(AUDIT) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache

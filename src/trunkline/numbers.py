@@ -187,7 +187,7 @@ def _edges(grid: Grid | None, bins: int) -> list[float]:
         if not edges or value - edges[-1] > max(APART * max(abs(value), abs(edges[-1])), LEAST):
             edges.append(value)
     if len(edges) > bins + 1:
-        edges = [edges[i] for i in torch.linspace(0, len(edges) - 1, bins + 1).round().long().tolist()]
+        edges = [edges[i] for i in torch.linspace(0, len(edges) - 1, bins + 1, device="cpu").round().long().tolist()]
     return edges
 
 

@@ -137,7 +137,7 @@ def test_an_error_in_a_late_chunk_names_the_row_and_leaves_no_file(
     bad.write_csv("rows.csv")
     status, out, err = trunkline("predict", run, "rows.csv", "-o", f"out.{ending}")
     assert (status, out) == (2, "")
-    assert "error: column 'price' holds 'cheap' in row 70124" in err
+    assert "error: rows.csv: column 'price' holds 'cheap' in row 70124" in err
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 

@@ -88,11 +88,11 @@ BAD_COLUMNS = {
     "a binary label of 2": ([pl.when(LATER).then(2).otherwise("click").alias("click")], ["'click' holds 2 in row 101"]),
     "text for a regression": (
         [pl.when(LATER).then(pl.lit("long")).otherwise(pl.col("dwell").cast(pl.String)).alias("dwell")],
-        ["'dwell' is String", "numbers"],
+        ["'dwell' holds 'long' in row 101", "numbers"],
     ),
     "a class that training lacks": (
         [pl.when(pl.col("topic") == "art").then(pl.lit("news")).otherwise("topic").alias("topic")],
-        ["valid: task topic: column 'topic' holds 'art'", "test: task topic"],
+        ["valid: valid.csv: task topic: column 'topic' holds 'art'", "test: test.csv: task topic"],
     ),
     "no observed label": ([pl.lit(None).alias("topic")], ["'topic' has no observed label"]),
     "a constant label": ([pl.lit(1).alias("buy")], ["'buy' is constant"]),

@@ -280,7 +280,8 @@ def test_a_file_that_cannot_be_cut(raw, parts, split, words):
         make(raw)
     with pytest.raises(UserError) as as_frame:
         make(raw, {"train": parts["train"]})
-    assert found.value.problems == as_frame.value.problems
+    path = raw["data"]["train"]
+    assert found.value.problems == [f"{path}: {problem}" for problem in as_frame.value.problems]
     assert all(word in str(found.value) for word in words)
 
 
@@ -380,8 +381,8 @@ def test_a_missing_column_is_told_with_a_hint_and_before_all_is_read(raw, monkey
         make(raw)
     mine = [problem for problem in found.value.problems if problem.startswith(f"{part}: ")]
     assert mine == [
-        f"{part}: feature column 'price' is not in the table; did you mean 'prices'?",
-        f"{part}: task topic: label column 'topic' is not in the table; did you mean 'topics'?",
+        f"{part}: {path}: feature column 'price' is not in the table; did you mean 'prices'?",
+        f"{part}: {path}: task topic: label column 'topic' is not in the table; did you mean 'topics'?",
     ]
     assert len(chunks) <= 2
 

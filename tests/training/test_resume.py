@@ -24,14 +24,14 @@ def parts(make_rows):
     return {"train": make_rows(seed=0), "valid": make_rows(80, seed=1), "test": make_rows(60, seed=2)}
 
 
-def stop_when(condition):
+def stop_when(condition, number=signal.SIGINT):
     """A watcher that presses Ctrl-C once at the first line that meets the condition."""
     pressed = []
 
     def watch(line):
         if not pressed and condition(line):
             pressed.append(line)
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     return watch
 
@@ -163,13 +163,24 @@ def test_the_first_epoch_can_be_resumed_but_not_loaded(settings, parts, tmp_path
     assert len(Model.load(tmp_path / "run")(parts["test"])) == len(parts["test"])
 
 
-def test_ctrl_c_works_again_after_a_fit(settings, parts):
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_as_they_were_after_a_fit(settings, parts, number):
+    before = signal.getsignal(number)
     fit(settings, **parts, overrides={"training.epochs": 1})
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) == before
     with pytest.raises(KeyboardInterrupt):
-        fit(settings, **parts, on_line=stop_when(lambda line: True))
-    assert signal.getsignal(signal.SIGINT) is before
+        fit(settings, **parts, on_line=stop_when(lambda line: True, number))
+    assert signal.getsignal(number) == before
+
+
+def test_a_handler_of_the_programs_own_is_left_to_it(settings, parts):
+    got = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    try:
+        fit(settings, **parts, on_line=stop_when(lambda line: True, signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert got == [signal.SIGTERM]
 
 
 @pytest.mark.parametrize(

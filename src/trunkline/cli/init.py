@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from os.path import exists, isdir
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,17 +29,21 @@ def init(
     overwrite: Annotated[bool, typer.Option(help="Replace the YAML file.")] = False,
 ) -> None:
     """Look at a table and write a config to train on it, every inferred kind spelled out."""
-    from trunkline.tables import infer, read
+    from trunkline.tables import infer
+    from trunkline.tables.source import Files
+    from trunkline.training.files import write_text
 
-    if out.exists() and not overwrite:
+    if exists(out) and not overwrite:
         raise UserError(f"{out} exists; replace it with --overwrite, or choose another name with -o")
-    if not out.parent.is_dir():
+    if not isdir(out.parent):
         raise UserError(f"{out}: folder {out.parent} does not exist")
-    frame = read(data)
-    tasks, guessed = find_tasks(task, frame)
-    features = infer(frame, leave_out=[each.get("label", name) for name, each in tasks.items()])
-    if not features:
-        raise UserError(f"{', '.join(data)}: no column beside the labels can be a feature")
+    files = Files(data)
+    frame = files.read()
+    with files.naming():
+        tasks, guessed = find_tasks(task, frame)
+        features = infer(frame, leave_out=[each.get("label", name) for name, each in tasks.items()])
+        if not features:
+            raise UserError("no column beside the labels can be a feature")
     source: dict[str, Any] = {"train": data[0] if len(data) == 1 else data}
     source |= {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
     if valid is None:
@@ -58,10 +63,8 @@ def init(
         yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
         for key, value in config.items()
     )
-    out.write_text(
-        "# Look through the features: a column that is known only after the fact gives the answer away.\n" + text,
-        encoding="utf-8",
-    )
+    note = "# Look through the features: a column that is known only after the fact gives the answer away.\n"
+    write_text(out, note + text)
     print(f"{len(frame):,} rows, {len(features)} features, {len(tasks)} tasks: {out}")
     if guessed:
         told = "; ".join(f"{column} is {kind} ({reason})" for column, (kind, reason) in guessed.items())

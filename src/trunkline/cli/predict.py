@@ -1,8 +1,11 @@
 """`trunkline predict`."""
 
+from collections.abc import Iterator
+from os.path import exists
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from trunkline.errors import UserError
@@ -18,11 +21,20 @@ def predict(
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write each row's estimates, in order, beside the columns asked for; rows are streamed."""
+    from trunkline.tables.fingerprint import fingerprint, unchanged
+    from trunkline.tables.source import Files
     from trunkline.training.model import Model
     from trunkline.training.sink import check_target, write_stream
 
     check_target(out, overwrite=overwrite)
-    if any(Path(file).resolve() == out.resolve() for file in data):
+    files = Files(data)
+    if exists(out) and any(path.samefile(out) for path in files.paths):
         raise UserError(f"{out} is also the input; choose another name")
-    rows = write_stream(Model.load(run).stream(data, keep=keep or []), out)
+    model = Model.load(run)
+
+    def estimates() -> Iterator[pl.DataFrame]:
+        with unchanged(files.paths, fingerprint(files.paths)), files.naming():
+            yield from model.stream(data, keep=keep or [])
+
+    rows = write_stream(estimates(), out)
     print(f"{rows:,} rows: {out}")

@@ -60,13 +60,15 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     Raises:
         UserError: a pair without `=`, or a value that is no YAML.
     """
+    from trunkline.config.yaml_file import parse_yaml
+
     overrides = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair!r}: write KEY=VALUE, for example optimizer.lr=0.003")
         try:
-            overrides[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            overrides[key] = parse_yaml(value)
+        except (yaml.YAMLError, ValueError):
             raise UserError(f"--set {pair!r}: the value is no valid YAML") from None
     return overrides

@@ -23,11 +23,10 @@ def in_users_words(error: ValidationError, model: type[BaseModel], name: str) ->
         place = _place(found["loc"], model)
         where = ".".join(place)
         if kind == "extra_forbidden":
-            keys = sorted(_known_keys(found["loc"][:-1], model))
-            inside = ".".join(place[:-1]) or "the top level"
-            sentences.append(
-                f"unknown key {place[-1]!r} in {inside}{did_you_mean(place[-1], keys)} (known: {', '.join(keys)})"
-            )
+            # the key is the user's own, whatever it looks like
+            key, keys = str(found["loc"][-1]), sorted(_known_keys(found["loc"][:-1], model))
+            inside = ".".join(_place(found["loc"][:-1], model)) or "the top level"
+            sentences.append(f"unknown key {key!r} in {inside}{did_you_mean(key, keys)} (known: {', '.join(keys)})")
         elif kind == "missing":
             sentences.append(f"{where} is missing")
         elif kind == "union_tag_invalid":

@@ -73,6 +73,8 @@ def chosen(
             raw = {"kind": default, **raw}
         if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
             raise ValueError(f"{value!r}: give its kind, or its kind and options")
+        if not all(isinstance(name, str) for name in raw):
+            raise ValueError(f"{raw!r}: the name of every option must be text")
         try:
             known = options_of(raw["kind"])
         except UserError as error:

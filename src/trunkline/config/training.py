@@ -56,6 +56,10 @@ class TrainingConfig(Section):
     """Steps between two lines of the history."""
     log_gradients: bool = False
     """Whether those lines hold the norms and cosines of the tasks' gradients."""
+    checkpoint_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 10
+    """Minutes after which a checkpoint is written within an epoch too; null for epochs' ends alone."""
+    bad_batches: Annotated[int, Field(ge=0)] = 0
+    """How many batches whose loss or gradient is not a number may be left out; the next one stops the training."""
     trackers: list[AnyTracker] = Field(default_factory=list)
     """Where else the history is shown while the training runs."""
 

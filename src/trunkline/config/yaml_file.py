@@ -7,37 +7,101 @@ from typing import Any
 import yaml
 
 from trunkline.errors import UserError
+from trunkline.foreign import read_text, refuse_half_characters
+
+MOST = 1 << 22
+"""Bytes of a config: tens of thousands of columns."""
+DEEPEST = 32
+"""Levels of a config; those that mean something are fewer than ten."""
+REPEATED = 100_000
+"""Values that aliases may bring beyond those that are written down."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key that stands twice is an error."""
+    """Plain YAML in which a key that stands twice, or is no text, is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+        if isinstance(node, yaml.MappingNode):  # a tag may put anything here; what is above refuses it
+            seen = set[str]()
+            for place, _ in node.value:
+                if place.tag == "tag:yaml.org,2002:merge":
+                    continue
+                key = self.construct_object(place, deep=True)
+                if not isinstance(key, str):
+                    raise _refused(f"key {key!r} is no text; write it in quotes", place)
+                if key in seen:
+                    raise _refused(f"key {key!r} stands twice", node)
+                seen.add(key)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+def _refused(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a file holds.
 
     Raises:
-        UserError: a file that cannot be read, is no YAML or holds no mapping.
+        UserError: a file that cannot be read, is no YAML, holds no mapping, or more than a config can mean.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        raise UserError(f"config {path} does not exist; `trunkline init` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"config {path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+        missing = not path.exists()
+    except (OSError, ValueError) as error:
+        raise UserError(f"config {str(path)!r} cannot be read: {error}") from None
+    if missing:
+        raise UserError(f"config {path} does not exist; `trunkline init` writes one")
+    try:
+        raw = parse_yaml(read_text(path, most=MOST))
+    except UserError as error:
+        raise UserError(f"config {problem}" for problem in error.problems) from None
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"config {path} is no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"config {path} holds {type(raw).__name__}; it must hold keys such as data, features, tasks")
     return raw
+
+
+def parse_yaml(text: str) -> Any:
+    """What YAML says.
+
+    Raises:
+        yaml.YAMLError: it is none, or has a tag that is more than data.
+        ValueError: it is deeper, or its aliases stand for more, than a config can mean; a number or date that is none.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        sizes: dict[int, int] = {}
+        whole = _size(node, sizes, 1)
+        if whole - len(sizes) > REPEATED:
+            raise ValueError(f"its aliases stand for {whole - len(sizes):,} values; write down what is meant")
+        return loader.construct_document(node)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except (LookupError, AttributeError, TypeError) as error:  # of PyYAML: `!!bool x`, `!!timestamp x`
+        raise ValueError(f"a tag does not suit its value ({error})") from None
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, sizes: dict[int, int], depth: int) -> int:
+    """Values in a node with those that its aliases stand for; of every node by its `id`, so that each is seen once."""
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} deep, or an alias holds itself")
+    if id(node) not in sizes:
+        if isinstance(node, yaml.ScalarNode):
+            refuse_half_characters(node.value)
+            inside: list[yaml.Node] = []
+        elif isinstance(node, yaml.MappingNode):
+            inside = [one for pair in node.value for one in pair]
+        else:
+            inside = node.value
+        sizes[id(node)] = 1 + sum(_size(one, sizes, depth + 1) for one in inside)
+    return sizes[id(node)]
 
 
 def put(raw: dict[str, Any], path: str, value: Any) -> None:

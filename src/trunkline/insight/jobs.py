@@ -87,15 +87,16 @@ def run(job: Job, data: Data, encoder: Path, on_epoch: Callable[[Line], None]) -
         grow(rows, job.folder, seed=job.seed)
         return
     folder = RunFolder(job.folder)
-    resume = ready(folder, job.config, encoder)
-    wall, cpu = time.perf_counter(), time.process_time()
-    model = train_prepared(job.config, rows, folder, resume=resume, on_line=epochs(on_epoch))
-    share = (time.process_time() - cpu) / (time.perf_counter() - wall)
-    batches = Batches(store=rows.stores["test"], size=job.config.training.batch_size)
-    raws = raw_outputs(model.network, batches, model.device, amp=job.config.training.amp)
-    made = final_outputs(model.network.tasks, raws, model.calibrators)
-    # Of a run that was resumed, the time before is known by the clock alone.
-    write_raws(job.folder / PREDICTIONS, made, {"cpu_seconds": round(share * model.metrics["train_seconds"], 3)})
+    with folder.locked():
+        resume = ready(folder, job.config, encoder)
+        wall, cpu = time.perf_counter(), time.process_time()
+        model = train_prepared(job.config, rows, folder, resume=resume, on_line=epochs(on_epoch))
+        share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+        batches = Batches(store=rows.stores["test"], size=job.config.training.batch_size)
+        raws = raw_outputs(model.network, batches, model.device, amp=job.config.training.amp)
+        made = final_outputs(model.network.tasks, raws, model.calibrators)
+        # Of a run that was resumed, the time before is known by the clock alone.
+        write_raws(job.folder / PREDICTIONS, made, {"cpu_seconds": round(share * model.metrics["train_seconds"], 3)})
 
 
 def of_many(config: Config) -> Config:

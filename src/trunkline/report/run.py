@@ -1,14 +1,16 @@
 """What a run folder holds, as a report needs it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from trunkline.config import Config
 from trunkline.errors import UserError
+from trunkline.foreign import read_json, refuse_links_out
 from trunkline.report.insight import Insight, read_insight
+from trunkline.report.kept import check_kept, check_lines
 from trunkline.training.files import RunFolder
+from trunkline.training.fitted import MOST
 from trunkline.training.history import read_history
 
 
@@ -76,6 +78,7 @@ def read_run(path: str | Path) -> Run:
     history = read_history(folder.history)
     if not history:
         raise UserError(f"{path} has no history yet: it is written every training.log_every steps and every epoch")
+    check_lines(history, folder.history)
     return Run(
         path=Path(path).resolve(),
         config=Config.make(folder.config),
@@ -89,12 +92,11 @@ def read_run(path: str | Path) -> Run:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    refuse_links_out(path.parent)
     if not path.exists():
         return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    found = read_json(path, most=MOST)
     if not isinstance(found, dict):
         raise UserError(f"{path} holds {type(found).__name__}; it must hold keys")
+    check_kept(found, path)
     return found

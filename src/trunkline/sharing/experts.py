@@ -1,5 +1,6 @@
 """Several multilayer perceptrons of one shape that read the same features, run as one."""
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -29,9 +30,12 @@ class StackedLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, count: int) -> None:
         super().__init__()
-        alone = [nn.Linear(in_features, out_features) for _ in range(count)]
-        self.weight = nn.Parameter(torch.stack([linear.weight.detach() for linear in alone]))
-        self.bias = nn.Parameter(torch.stack([linear.bias.detach() for linear in alone]))
+        self.weight = nn.Parameter(torch.empty(count, out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(count, out_features))
+        if not self.weight.is_meta:  # there is nothing to start, and a million experts would take their time
+            for weight, bias in zip(self.weight.detach(), self.bias.detach(), strict=True):
+                nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+                nn.init.uniform_(bias, -1 / math.sqrt(in_features), 1 / math.sqrt(in_features))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, in_features]` or `[N, E, in_features]` -> `[N, E, out_features]`."""

@@ -69,6 +69,10 @@ class Batches:
             yield from self.store.rows.take(slice(start, start + step)).split(self.size)
             self.store.release()
 
+    def rows_of(self, epoch: int, batch: int) -> np.ndarray:
+        """The numbers of the rows in one batch of `shuffled`, in its order."""
+        return next(self._order(epoch, batch * self.size))[: self.size]
+
     def _made(self, epoch: int, start: int, then: Callable[[Batch], Batch] | None) -> Iterator[Batch]:
         try:
             for rows in self._order(epoch, start * self.size):

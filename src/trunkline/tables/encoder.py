@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, final
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.foreign import parse_json
 from trunkline.inputs import Grid, Inputs, ListFeature, Ragged
 from trunkline.tables.columns import (
     Buckets,
@@ -55,11 +56,14 @@ class Encoder:
         columns: the fitted columns, in the order of the features.
 
     Raises:
-        UserError: a list whose target is no column of ids.
+        UserError: a list whose target is no column of ids; two columns of one name.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
+        if len(set(self.names)) < len(self.columns):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise UserError(f"column {twice!r} is encoded twice; once will do")
         self._ids = [c for c in self.columns if isinstance(c, IdColumn)]
         self._lists = [c for c in self.columns if isinstance(c, ListColumn)]
         self._numeric = [c for c in self.columns if not isinstance(c, (IdColumn, ListColumn))]
@@ -129,10 +133,10 @@ class Encoder:
         Raises:
             UserError: a feature column that is missing or holds what its kind cannot; all of them.
         """
-        problems = Problems()
+        problems, present = Problems(), dict.fromkeys(frame.columns)
         for name in self.names:
-            if name not in frame.columns:
-                problems.add(_absent(name, frame.columns))
+            if name not in present:
+                problems.add(_absent(name, list(present)))
         problems.raise_if_any()
         n = len(frame)
         ids = np.empty((n, len(self._ids)), dtype=np.int32)
@@ -201,13 +205,18 @@ class Encoder:
         Raises:
             UserError: the text is not such JSON.
         """
-        try:
-            columns = json.loads(text)
-            return cls([column_from_json(fields) for fields in columns])
-        except UserError:
-            raise
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"the encoder cannot be read: {error}") from error
+        return cls.from_plain(parse_json(text, name="the encoder"))
+
+    @classmethod
+    def from_plain(cls, columns: Any) -> Self:
+        """The encoder of the values that `to_json` wrote as JSON.
+
+        Raises:
+            UserError: they are no such values.
+        """
+        if not isinstance(columns, list) or not all(isinstance(fields, dict) for fields in columns):
+            raise UserError("the encoder cannot be read: it must be a list of columns, each with its keys")
+        return cls([column_from_json(fields) for fields in columns])
 
 
 @final
@@ -234,15 +243,16 @@ class EncoderFitter:
 
     def see(self, frame: pl.DataFrame) -> None:
         """Take in some rows; what is wrong with them waits for `done`, so that the user hears of all at once."""
+        present = dict.fromkeys(frame.columns)
         for name in self._fitters:
-            if name not in frame.columns:
-                self._wrong.setdefault(name, _absent(name, frame.columns))
+            if name not in present:
+                self._wrong.setdefault(name, _absent(name, list(present)))
 
         def see(name: str) -> None:
             try:
                 self._fitters[name].see(frame.get_column(name))
             except (BadValue, UserError) as error:
-                if isinstance(error, BadValue) and ROW not in frame.columns:
+                if isinstance(error, BadValue) and ROW not in present:
                     error.index += self._rows
                 self._wrong[name] = _told(error, frame)
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,21 @@ def refuse_changed(paths: Sequence[Path], before: Sequence[Fingerprint]) -> None
             f"{path} changed while it was being read; nothing of it is kept: start again when it is complete"
             for path in changed
         )
+
+
+@contextmanager
+def unchanged(paths: Sequence[Path], before: Sequence[Fingerprint]) -> Iterator[None]:
+    """Make sure that files still are as they were when they were opened, once what is done here is done.
+
+    Raises:
+        UserError: they are not; that is said rather than what came of it.
+    """
+    try:
+        yield
+    except UserError:
+        refuse_changed(paths, before)
+        raise
+    refuse_changed(paths, before)
 
 
 def key_of(facts: Any) -> str:

@@ -1,13 +1,15 @@
 """Label columns in, label tensors out: NaN where not observed, and one message for all that is wrong."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Self, final
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from typing import Any, Self, final, get_type_hints
 
 import numpy as np
 import polars as pl
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError, did_you_mean
@@ -15,6 +17,11 @@ from trunkline.tables.columns.classes import Classes, Value
 from trunkline.tables.columns.moments import Moments
 from trunkline.tables.rows import ROW, BadValue, refuse_where
 from trunkline.tasks import Binary, LabelFacts, Ordinal, Task, sample_space
+
+FARTHEST = 1e30
+"""The largest label: losses and errors are in float32, which ends at 3e38."""
+HEAVIEST = 1e30
+"""The largest weight of a row: losses are summed in float32, which ends at 3e38."""
 
 
 @final
@@ -63,7 +70,7 @@ class Labels:
         """Row weights `{task: [N]}` float32 of the tasks that have them.
 
         Raises:
-            UserError: a weight column that is missing, or holds text, nulls, or a weight below 0 or not finite.
+            UserError: a weight column that is missing, or holds text, nulls, or a weight below 0 or above `HEAVIEST`.
         """
         problems, weights = Problems(), {}
         for task in self.tasks:
@@ -79,11 +86,10 @@ class Labels:
                 continue
             values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
             try:
-                wrong = ~(np.isfinite(values) & (values >= 0))
-                refuse_where(series, wrong, "weights are finite and 0 or above")
+                refuse_where(series, ~((values >= 0) & (values <= HEAVIEST)), f"weights lie from 0 to {HEAVIEST:g}")
+                weights[task.name] = torch.from_numpy(values.astype(np.float32))
             except BadValue as error:
                 problems.add(f"task {task.name}: {error.in_table(frame)}")
-            weights[task.name] = torch.from_numpy(values.astype(np.float32))
         problems.raise_if_any()
         return weights
 
@@ -96,13 +102,69 @@ class Labels:
 
     @classmethod
     def from_json(cls, tasks: Sequence[Task], learned: Mapping[str, Any]) -> Self:
-        """The labels that `to_json` described, for the same tasks."""
-        fitted = tuple(task.with_learned(learned[task.name]) for task in tasks)
-        return cls(fitted, {task.name: list(learned[task.name]["levels"]) for task in tasks if task.leveled})
+        """The labels that `to_json` described, for the same tasks or some of them.
+
+        Raises:
+            UserError: it does not describe them, or is nothing that training rows teach; all of it.
+        """
+        if not isinstance(learned, Mapping) or not {task.name for task in tasks} <= set(learned):
+            raise UserError(f"labels must be those of the tasks {', '.join(task.name for task in tasks)}")
+        problems, fitted = Problems(), list[Task]()
+        classes: dict[str, list[Value]] = {}
+        for task in tasks:
+            with problems.collect():
+                known = _learned_fields(task, learned[task.name])
+                fitted.append(task.with_learned(known))
+                if task.leveled:
+                    classes[task.name] = known["levels"]
+        problems.raise_if_any()
+        return cls(tuple(fitted), classes)
 
     @cached_property
     def _known(self) -> dict[str, Classes]:
         return {name: Classes(values) for name, values in self.classes.items()}
+
+
+def _learned_fields(task: Task, learned: Any) -> dict[str, Any]:
+    """What stands in JSON for a task, if it is what training rows could have taught.
+
+    Raises:
+        UserError: it is not.
+    """
+    adapters = _adapters(type(task))
+    if not isinstance(learned, Mapping) or set(learned) != set(adapters):
+        raise UserError(f"labels of task {task.name}: they must have {', '.join(adapters) or 'nothing'}")
+    for name, adapter in adapters.items():
+        value = learned[name]
+        try:
+            adapter.validate_python(tuple(value) if isinstance(value, list) and name != "levels" else value)
+        except ValidationError as error:
+            raise UserError(f"labels of task {task.name}: {name}: {error.errors()[0]['msg']}") from None
+    if task.leveled:
+        levels = learned["levels"]
+        counted = learned.get("classes", len(learned.get("values", ())))
+        sorts = {"number" if type(level) in (int, float) else type(level).__name__ for level in levels}
+        alike = list(learned.get("values", levels)) == levels
+        if not len(levels) == len(set(levels)) == counted or len(levels) < 2 or len(sorts) > 1 or not alike:
+            raise UserError(f"labels of task {task.name}: {len(levels)} levels, where {counted} of one type are needed")
+        try:
+            pl.Series(levels)
+        except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
+            raise UserError(f"labels of task {task.name}: levels: {error}") from None
+    return dict(learned)
+
+
+@cache
+def _adapters(kind: type[Task]) -> dict[str, TypeAdapter[Any]]:
+    """What checks each field that training rows fill in: its type to the letter, and no number that is not finite."""
+    rules = ConfigDict(strict=True, allow_inf_nan=False)
+    hints = get_type_hints(kind)
+    found = {
+        field.name: TypeAdapter(hints[field.name], config=rules)
+        for field in fields(kind)
+        if "learned" in field.metadata
+    }
+    return found | ({"levels": TypeAdapter(list[Value], config=rules)} if kind.leveled else {})
 
 
 @final
@@ -225,13 +287,16 @@ def _encode(
     """Labels of each task, and what is wrong with those that have none."""
     labels: dict[str, Tensor] = {}
     wrong: dict[str, str] = {}
+    present = dict.fromkeys(frame.columns)
     for task in tasks:
-        if task.column not in frame.columns:
-            hint = did_you_mean(task.column, frame.columns)
+        if task.column not in present:
+            hint = did_you_mean(task.column, present)
             wrong[task.name] = f"task {task.name}: label column {task.column!r} is not in the table{hint}"
     for task in (task for task in tasks if task.name not in wrong):
         series = frame.get_column(task.column)
         try:
+            if isinstance(task, Ordinal):
+                _refuse_far(series)
             if task.leveled:
                 label = classes[task.name].encode(series, learn=task.name in learn)
             else:
@@ -262,13 +327,26 @@ def _of_all(error: BadValue, frame: pl.DataFrame, start: int) -> UserError:
     return error.in_table(frame)
 
 
+def _refuse_far(series: pl.Series) -> None:
+    """Refuse labels from which no mean error could be made in float32."""
+    if series.dtype.is_numeric():
+        far = series.cast(pl.Float64).abs().is_between(FARTHEST, math.inf, closed="none").fill_null(False)
+        refuse_where(series, far, f"labels lie within ±{FARTHEST:g}; give it in another unit, or mend the row")
+
+
 def _encode_numbers(task: Task, series: pl.Series) -> np.ndarray:
     if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         shown = ", ".join(repr(value) for value in series.drop_nulls().unique(maintain_order=True).to_list()[:3])
-        needs = "0/1 or true/false" if isinstance(task, Binary) else "numbers"
-        raise UserError(f"column {series.name!r} is {series.dtype} ({shown} …); a {task.kind} label is {needs}")
+        needs = f"a {task.kind} label is {'0/1 or true/false' if isinstance(task, Binary) else 'numbers'}"
+        if series.dtype == pl.String:
+            # A single word makes text of a column of numbers: it is the word that is wrong then.
+            wordy = series.is_not_null() & series.cast(pl.Float64, strict=False).is_null()
+            if not wordy.filter(series.is_not_null()).all():
+                refuse_where(series, wordy, needs)
+        raise UserError(f"column {series.name!r} is {series.dtype} ({shown} …); {needs}")
     values = series.cast(pl.Float64).to_numpy()
     refuse_where(series, np.isinf(values), "labels are finite; leave the field empty where it is not observed")
+    _refuse_far(series)
     allowed = task.allowed(torch.from_numpy(np.nan_to_num(values))).numpy()
     refuse_where(series, ~(np.isnan(values) | allowed), task.rule)
     return values.astype(np.float32) if isinstance(task, Binary) else values.copy()

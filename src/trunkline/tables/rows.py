@@ -1,5 +1,8 @@
 """Row numbers that survive cutting and streaming, so that a message can name the row in the user's table."""
 
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,19 @@ class BadValue(Exception):
         """The error with the row's number in the table that `frame` is a part of."""
         row = frame[ROW][self.index] if ROW in frame.columns else self.index + 1
         return UserError(f"column {self.column!r} holds {_shown(self.value)} in row {row}; {self.rule}")
+
+
+# the last one: a value that is shown may hold another
+_IN_ROW = re.compile(r" in row (\d+)(?!.* in row \d)", re.DOTALL)
+
+
+def in_file(problem: str, place: Callable[[int], tuple[Path, int]]) -> str | None:
+    """A problem of a row of several files, told of the row in its file; None where the problem names no row."""
+    found = _IN_ROW.search(problem)
+    if found is None:
+        return None
+    path, row = place(int(found[1]))
+    return f"{path}: {problem[: found.start(1)]}{row}{problem[found.end(1) :]}"
 
 
 def refuse_where(series: pl.Series, wrong: Any, rule: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from glob import glob, has_magic
+from os.path import exists, isdir, isfile
 from pathlib import Path
 from typing import final
 
@@ -12,11 +13,14 @@ import polars as pl
 
 from trunkline.errors import Problems, UserError
 from trunkline.tables.common_types import common_types
-from trunkline.tables.rows import ROW
-from trunkline.tables.scanners import scanner_of
+from trunkline.tables.faults import fault_in
+from trunkline.tables.rows import ROW, in_file
+from trunkline.tables.scanners import is_text, scanner_of
 
 CHUNK_BYTES = 64 << 20
 """Size of a chunk of rows in memory, about."""
+MOST_NAMES = 3
+"""Files that a message names, if it is about all of them."""
 CHUNK_ROWS = 65_536
 """A chunk has at least so many rows, however wide: what is done once a chunk shall cost nothing."""
 
@@ -94,13 +98,16 @@ class Files:
     def __init__(
         self, source: Paths, *, null_values: Sequence[str] = (), types: Mapping[str, pl.DataType] | None = None
     ) -> None:
-        self.name = ", ".join(map(str, [source] if isinstance(source, (str, Path)) else source))
+        names = [str(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
+        self.name = ", ".join(names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} files)"])
         problems = Problems()
         self.paths = _paths(source, problems)
         self._scanners = []
+        # Beside files that have types of their own, a CSV is read as it was in training: so that they agree.
+        given = (types or {}) if all(map(is_text, self.paths)) else {}
         for path in self.paths:
             with problems.collect(), reading(path):
-                self._scanners.append(scanner_of(path, list(null_values), types or {}))
+                self._scanners.append(scanner_of(path, list(null_values), given))
         problems.raise_if_any()
 
     @cached_property
@@ -115,6 +122,8 @@ class Files:
             with problems.collect(), reading(path):
                 frames.append(scanner())
                 types.append(dict(frames[-1].collect_schema()))
+                if ROW in types[-1]:
+                    problems.add(f"{path}: column {ROW!r} has the name that row numbers have here; rename it")
         problems.raise_if_any()
 
         def valueless(i: int, column: str) -> bool:
@@ -188,6 +197,35 @@ class Files:
             yield _numbered(pl.concat(held), done)
         self._require_rows(done + waiting)
 
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Say in which file lies what is found wrong with rows inside.
+
+        Raises:
+            UserError: what was raised inside, with the name of the file, and of its row where one is named.
+        """
+        try:
+            yield
+        except UserError as error:
+            raise UserError(map(self._named, error.problems)) from error
+
+    def _named(self, problem: str) -> str:
+        if any(str(path) in problem for path in self.paths):
+            return problem
+        if len(self.paths) == 1:
+            return f"{self.name}: {problem}"
+        return in_file(problem, self._place) or f"{self.name}: {problem}"
+
+    def _place(self, row: int) -> tuple[Path, int]:
+        """The file of a row, and its number there: found out when something is wrong, and not before."""
+        for path, frame in zip(self.paths[:-1], self.frames, strict=False):
+            with reading(path):
+                rows = frame.select(pl.len()).collect(engine="streaming").item()
+            if row <= rows:
+                return path, row
+            row -= rows
+        return self.paths[-1], row
+
     def _require_rows(self, count: int) -> None:
         if count == 0:
             raise UserError(f"{self.name} has no rows")
@@ -204,7 +242,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError, zlib.error) as error:
         text = str(error).strip()
-        why = text.splitlines()[0] if text else type(error).__name__
+        why = fault_in(path) or (text.splitlines()[0] if text else type(error).__name__)
         raise UserError(f"{path} cannot be read: {why}") from error
 
 
@@ -228,15 +266,19 @@ def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
 def _paths(source: Paths, problems: Problems) -> list[Path]:
     paths: list[Path] = []
     for one in [source] if isinstance(source, (str, Path)) else source:
-        if Path(one).is_file():
-            paths.append(Path(one))
-        elif has_magic(str(one)):
-            found = sorted(glob(str(one), recursive=True))
-            paths += map(Path, found)
+        found = [str(one)]
+        if has_magic(found[0]) and not exists(one):
+            found = sorted(glob(found[0], recursive=True))
             if not found:
                 problems.add(f"no file matches {one}")
-        elif Path(one).is_dir():
-            problems.add(f"{one} is a folder; name its files, for example {Path(one) / '*.parquet'}")
-        else:
-            problems.add(f"file {one} does not exist")
+        for name in found:
+            # `exists` and its like say no to a name that no file can have, which `Path` raises an error for
+            if isfile(name):
+                paths.append(Path(name))
+            elif isdir(name):
+                problems.add(f"{name} is a folder; name its files, for example {Path(name) / '*.parquet'}")
+            elif exists(name):
+                problems.add(f"{name} is a pipe or a device; write the rows into a file and name that")
+            else:
+                problems.add(f"file {name or repr(name)} does not exist")
     return paths

@@ -1,6 +1,5 @@
 """Encoded rows, in memory or in a folder that is mapped into it."""
 
-import json
 import mmap
 import warnings
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trunkline.foreign import read_json
 from trunkline.inputs import Ragged
 from trunkline.tables.batch import Batch
 
@@ -57,8 +57,10 @@ class Store:
     def open(cls, folder: Path) -> Self | None:
         """The rows that lie in a folder; None where there are none, or they are damaged."""
         try:
-            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            meta = read_json(folder / META)
             if meta["format"] != FORMAT:
+                return None
+            if any("/" in name or "\\" in name for name in meta["arrays"]):
                 return None
             maps: list[mmap.mmap] = []
             tensors = {
@@ -66,10 +68,10 @@ class Store:
                 for name, array in meta["arrays"].items()
             }
             rows = batch_of(meta, tensors)
-            if any(int(one.offsets[0]) != 0 or int(one.offsets[-1]) != len(one.values) for one in rows.lists):
+            if not _fits(rows) or not isinstance(meta["facts"], dict):
                 return None
             return cls(rows, facts=meta["facts"], maps=maps, folder=folder)
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
             return None
 
     def __len__(self) -> int:
@@ -113,6 +115,29 @@ def batch_of(names: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Batch:
         {task: tensors[f"weight.{i}"] for i, task in enumerate(names["weights"])},
         tuple(Ragged(tensors[f"list.{i}.values"], tensors[f"list.{i}.offsets"]) for i in range(names["lists"])),
     )
+
+
+def _fits(rows: Batch) -> bool:
+    """Whether all arrays are of as many rows and of the types that an encoder gives; what they hold is not read.
+
+    Only the offsets of lists are: what lies at a wrong one may lie anywhere.
+    """
+    n = len(rows)
+    columns = [*rows.labels.values(), *rows.weights.values()]
+    return (
+        (rows.ids.ndim, rows.ids.dtype) == (2, torch.int32)
+        and (rows.numbers.ndim, rows.numbers.dtype, len(rows.numbers)) == (2, torch.float32, n)
+        and all(one.shape == (n,) and one.dtype in (torch.float32, torch.float64) for one in columns)
+        and all(_is_ragged(one, n) for one in rows.lists)
+    )
+
+
+def _is_ragged(ragged: Ragged, rows: int) -> bool:
+    values, offsets = ragged
+    if (values.ndim, values.dtype) != (1, torch.int32) or (offsets.shape, offsets.dtype) != ((rows + 1,), torch.int64):
+        return False
+    steps = np.diff(offsets.numpy())
+    return int(offsets[0]) == 0 and int(offsets[-1]) == len(values) and not (steps < 0).any()
 
 
 def file_name(name: str, dtype: str) -> str:

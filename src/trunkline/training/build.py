@@ -39,6 +39,7 @@ from trunkline.tables import Feature
 from trunkline.tasks import TASK_KINDS, Task, check_tasks
 from trunkline.towers import Towers
 from trunkline.training.checkpoint import isolated_random
+from trunkline.training.memory import check_memory
 from trunkline.training.metrics import selection
 
 M = TypeVar("M")
@@ -273,8 +274,9 @@ def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Netw
     """Make a network with the least of rows, and the optimisers for it; returns the network.
 
     Raises:
-        UserError: a subnet pattern that matches nothing.
+        UserError: a subnet pattern that matches nothing; a network that this machine has no memory for.
     """
+    check_memory(config, inputs, lambda config, inputs: build_network(config, tasks, inputs))
     network, objective = least_network(config, tasks, inputs)
     build_optimizers(config.optimizer, network, objective)
     return network

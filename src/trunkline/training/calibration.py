@@ -1,6 +1,5 @@
 """Estimates corrected after the training, on the validation rows."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError
+from trunkline.foreign import read_json
 from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.training.files import write_json
 
@@ -54,7 +54,7 @@ class Temperature:
     tasks: ClassVar[tuple[type[Task], ...]] = (Binary, Multiclass)
 
     def __post_init__(self) -> None:
-        if not 0 < self.factor < math.inf:
+        if isinstance(self.factor, bool) or not 0 < self.factor < math.inf:
             raise UserError(f"factor {self.factor}: it must be above 0 and finite")
 
     @classmethod
@@ -103,6 +103,8 @@ class Isotonic:
     tasks: ClassVar[tuple[type[Task], ...]] = (Binary,)
 
     def __post_init__(self) -> None:
+        if not all(isinstance(one, float) and math.isfinite(one) for one in (*self.logits, *self.corrected)):
+            raise UserError("logits and corrected ones must be finite numbers")
         rising = bool((np.diff(self.logits) > 0).all() and (np.diff(self.corrected) >= 0).all())
         if not self.logits or len(self.logits) != len(self.corrected) or not rising:
             raise UserError(f"{len(self.logits)} logits for {len(self.corrected)} corrected ones: as many, and rising")
@@ -213,11 +215,32 @@ def read_calibrators(path: Path) -> dict[str, Calibrator]:
         UserError: the file is missing or damaged.
     """
     calibrators: dict[str, Calibrator] = {}
+    read = read_json(path)
     try:
-        for name, values in json.loads(path.read_text(encoding="utf-8")).items():
+        for name, values in read.items():
             plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
             make: Callable[..., Calibrator] = CALIBRATORS[values["kind"]]
             calibrators[name] = make(**plain)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     return calibrators
+
+
+def check_calibrators(calibrators: Calibrators, tasks: Sequence[Task], *, name: str) -> None:
+    """Refuse corrections of other tasks.
+
+    Args:
+        calibrators: as read.
+        tasks: of the run.
+        name: of the file, for messages.
+
+    Raises:
+        UserError: a task that is not there, or of a kind that its correction does not suit; all of them.
+    """
+    problems, kinds = Problems(), {task.name: type(task) for task in tasks}
+    for task, made in calibrators.items():
+        if task not in kinds:
+            problems.add(f"{name} corrects {task!r}, which is none of the tasks {', '.join(kinds)}")
+        elif not issubclass(kinds[task], made.tasks):
+            problems.add(f"{name} corrects {task} by {made.kind}, which does not suit a {kinds[task].kind} task")
+    problems.raise_if_any()

@@ -1,15 +1,19 @@
 """Where a training stands: network, balancer, optimiser, generators and counters, without pickle."""
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self, final
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from trunkline.errors import UserError
+from trunkline.rowwise import RowWise
 from trunkline.training.files import load_into, read_tensors, write_tensors
 
 
@@ -28,6 +32,7 @@ class Progress:
         rows: rows trained on.
         seconds: spent in steps, validation left out.
         sums: of each task's losses and active steps since the last line of the history.
+        bad_batches: that were left out.
     """
 
     epoch: int = 0
@@ -39,6 +44,24 @@ class Progress:
     rows: int = 0
     seconds: float = 0.0
     sums: list[list[float]] | None = None
+    bad_batches: int = 0
+
+    def check(self, *, tasks: int) -> None:
+        """Refuse counters that no training of so many tasks has had.
+
+        Raises:
+            ValueError: there is one.
+        """
+        counts = (self.epoch, self.batch, self.step, self.best_epoch or 0, self.waited, self.rows, self.bad_batches)
+        if min(counts) < 0 or max(counts) >= 1 << 62 or not 0 <= self.seconds < math.inf:
+            raise ValueError(f"counters {counts} and {self.seconds} s: none is below 0 or without end")
+        if self.sums is not None and [len(sums) for sums in self.sums] != [tasks, tasks]:
+            raise ValueError(f"sums of {[len(sums) for sums in self.sums]} losses; there are {tasks} tasks")
+        if any(not abs(one) < torch.finfo(torch.float32).max for sums in self.sums or () for one in sums):
+            raise ValueError("sums of losses that are not finite")
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 @final
@@ -86,15 +109,19 @@ class Checkpoint:
                 for key, tensor in _under(f"optimizer{i}", tensors).items():
                     index, _, name = key.partition(".")
                     state.setdefault(int(index), {})[name] = tensor
+                _check_state(optimizer, state)
                 groups = optimizer.state_dict()["param_groups"]
                 optimizer.load_state_dict({"state": state, "param_groups": groups})
+            # a training that was begun by an earlier version has fewer counters
+            read = _PROGRESS.validate_json(json.dumps(facts["progress"]), strict=True)
+            read.check(tasks=len(getattr(self.network, "tasks", read.sums[0] if read.sums else ())))
             for field in fields(Progress):
-                setattr(self.progress, field.name, facts["progress"][field.name])
-        except (KeyError, ValueError) as error:
-            raise UserError(f"{path} does not fit this training: {error}") from None
-        if facts["scaler"]:
-            self.scaler.load_state_dict(facts["scaler"])
-        set_random_state(_under("random", tensors))
+                setattr(self.progress, field.name, getattr(read, field.name))
+            if facts["scaler"]:
+                self.scaler.load_state_dict(facts["scaler"])
+            set_random_state(_under("random", tensors))
+        except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise UserError(f"{path} does not fit this training: {' '.join(str(error).split())}") from None
 
 
 @final
@@ -131,6 +158,28 @@ def set_random_state(state: dict[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def _check_state(optimizer: Optimizer, state: Mapping[int, Mapping[str, Tensor]]) -> None:
+    """Refuse a state that the optimiser cannot have made of its parameters.
+
+    Raises:
+        ValueError: names, shapes or types are others.
+    """
+    groups = [(parameter, group) for group in optimizer.param_groups for parameter in group["params"]]
+    for index, kept in state.items():
+        parameter, group = groups[index]
+        shape, scalar = list(parameter.shape), list[int]()
+        match optimizer:
+            case RowWise():
+                wanted = {"rows": [len(parameter), optimizer.extra(parameter.shape[1], group)], "step": scalar}
+            case SGD():
+                wanted = {"momentum_buffer": shape}
+            case _:
+                wanted = {"step": scalar, "exp_avg": shape, "exp_avg_sq": shape}
+        found = {name: list(tensor.shape) for name, tensor in kept.items()}
+        if found != wanted or any(tensor.dtype != torch.float32 for tensor in kept.values()):
+            raise ValueError(f"the optimiser's state of parameter {index} is {found}, not {wanted} in float32")
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

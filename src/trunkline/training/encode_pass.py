@@ -84,9 +84,10 @@ class _Encoding:
         made: dict[str, Any] = {}
         for what in list(self.encoders):
             try:
-                made[what] = self.encoders[what](rows)
+                with self.part.naming():
+                    made[what] = self.encoders[what](rows)
             except UserError as error:
-                self.problems += [f"{self.part.name}: {problem}" for problem in error.problems]
+                self.problems += error.problems
                 del self.encoders[what]
         if self._all and not self.problems:
             ids, numbers, lists = made["inputs"]

@@ -95,20 +95,21 @@ def extend(
     place = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     if place.path.resolve() == Path(run).resolve():
         raise UserError(f"{place.path} is the run to extend; choose another folder with --out")
-    place.start(overwrite=overwrite)
-    whole = resolved(whole, data)
-    write_text(place.config, whole.to_yaml())
-    write_fitted(place.encoder, data.encoder, data.labels)
     tensors = old.network.state_dict()
-    return train_prepared(
-        whole,
-        data,
-        place,
-        warm=lambda network: _take_over(network, tensors),
-        on_start=on_start,
-        on_line=on_line,
-        holder=holder,
-    )
+    with place.locked():
+        place.start(overwrite=overwrite)
+        whole = resolved(whole, data)
+        write_text(place.config, whole.to_yaml())
+        write_fitted(place.encoder, data.encoder, data.labels)
+        return train_prepared(
+            whole,
+            data,
+            place,
+            warm=lambda network: _take_over(network, tensors),
+            on_start=on_start,
+            on_line=on_line,
+            holder=holder,
+        )
 
 
 def _together(

@@ -1,6 +1,8 @@
 """From a config to a trained model in a run folder."""
 
+import math
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -99,22 +101,28 @@ def fit(
     holder = TemporaryFolder() if out is None else None
     run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     asked = {name: task.calibrate for name, task in config.tasks.items()}
-    if resume:
-        _check_same(run, config)
-        fitted = read_fitted(run.encoder, tasks)
-        data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
-        check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
-    else:
-        if run.holds_a_run() and not overwrite:
-            run.start()
-        data = prepare(config, tasks, build_features(config), frames)
-        check_subnets(config, data.labels.tasks, data.encoder.inputs)
-        check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
-        run.start(overwrite=overwrite)
-        config = resolved(config, data)
-        write_text(run.config, config.to_yaml())
-        write_fitted(run.encoder, data.encoder, data.labels)
-    return train_prepared(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
+    with ExitStack() as held:
+        new = not run.path.is_dir()
+        if not new:
+            held.enter_context(run.locked())
+        if resume:
+            _check_same(run, config)
+            fitted = read_fitted(run.encoder, tasks)
+            data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
+            check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
+        else:
+            if run.holds_a_run() and not overwrite:
+                run.start()
+            data = prepare(config, tasks, build_features(config), frames)
+            check_subnets(config, data.labels.tasks, data.encoder.inputs)
+            check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
+            if new:  # a folder is made for a training that can begin
+                held.enter_context(run.locked())
+            run.start(overwrite=overwrite)
+            config = resolved(config, data)
+            write_text(run.config, config.to_yaml())
+            write_fitted(run.encoder, data.encoder, data.labels)
+        return train_prepared(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
 
 
 def train_prepared(
@@ -133,7 +141,7 @@ def train_prepared(
     Args:
         config: the resolved config.
         data: encoded rows, and what encodes them.
-        run: the folder.
+        run: the folder, locked.
         warm: changes the new network before the first step.
         resume: continue from the folder's checkpoint.
         on_start: as in `fit`.
@@ -178,7 +186,7 @@ def _train(
         state.load(run.checkpoint)
     else:
         state.save(run.checkpoint)
-    history = History(run.history, after=state.progress.step if resume else None)
+    history = History(run.history, after=(state.progress.step, state.progress.epoch) if resume else None)
     tracking.start(state.progress.step)
     batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
 
@@ -186,7 +194,12 @@ def _train(
         history.write(content)
         tracking.line(content)
         if on_line is not None:
-            on_line(content)
+            with isolated_random(None):  # what somebody draws there is not the training's
+                on_line(content)
+
+    def save() -> None:
+        history.sync()  # a checkpoint without the lines before it could not be gone on from
+        state.save(run.checkpoint)
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": noise(tasks, valid)}
@@ -209,10 +222,13 @@ def _train(
         log_gradients=c.log_gradients,
         on_line=line,
         on_best=best,
-        on_checkpoint=lambda: state.save(run.checkpoint),
+        on_checkpoint=save,
+        bad_batches=c.bad_batches,
+        checkpoint_seconds=math.inf if c.checkpoint_minutes is None else 60 * c.checkpoint_minutes,
     )
     if on_start is not None:
-        on_start(loop)
+        with isolated_random(None):
+            on_start(loop)
     try:
         loop()
     except UserError as error:
@@ -243,6 +259,7 @@ def _train(
             "score": p.best_score,
             "train_seconds": round(p.seconds, 3),
             "rows_per_second": round(p.rows / p.seconds, 1) if p.seconds else None,
+            **({"bad_batches": p.bad_batches} if c.bad_batches else {}),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
         },
     )
@@ -303,7 +320,7 @@ def _check_same(run: RunFolder, config: Config) -> None:
         before, now = getattr(began, section), getattr(config, section)
         if before != now and now != "auto":
             changed.append(section)
-    may = {"epochs", "patience", "log_every", "log_gradients", "trackers"}
+    may = {"epochs", "patience", "log_every", "log_gradients", "trackers", "checkpoint_minutes", "bad_batches"}
     if began.training.model_dump(exclude=may) != config.training.model_dump(exclude=may):
         changed.append("training")
     if _rows_of(began) != _rows_of(config):

@@ -27,8 +27,9 @@ def infer_features(train: Part, config: Config, tasks: Sequence[Task]) -> list[F
     for chunk in train.chunks(columns) if columns else ():
         inferrer.see(chunk)
     features = inferrer.done()
-    if not features:
-        raise UserError("features: auto found no usable column beside the labels")
+    with train.naming():
+        if not features:
+            raise UserError("features: auto found no usable column beside the labels")
     return features
 
 
@@ -53,14 +54,15 @@ def fit_encoders(
             break
         for what in list(fitters):
             try:
-                fitters[what].see(chunk)
+                with train.naming():
+                    fitters[what].see(chunk)
             except UserError as error:
                 for problem in error.problems:
-                    problems.add(f"{train.name}: {problem}")
+                    problems.add(problem)
                 del fitters[what]
     made: dict[str, Any] = {}
     for what, fitter in fitters.items():
-        with problems.collect(f"{train.name}: "):
+        with problems.collect(), train.naming():
             made[what] = fitter.done()
     return made.get("encoder"), made.get("labels")
 
@@ -76,10 +78,8 @@ def fit_labels(train: Part, tasks: Sequence[Task], known: Labels) -> Labels:
     with train.unchanged():
         for chunk in train.chunks(columns):
             fitter.see(chunk)
-    problems = Problems()
-    with problems.collect(f"{train.name}: "):
+    with train.naming():
         return fitter.done()
-    raise UserError(problems.found)
 
 
 def fit_key(train: Part, config: Config, tasks: Sequence[Task], features: Sequence[Feature] | None) -> str | None:

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trunkline.errors import UserError
+from trunkline.foreign import read_json, refuse_links_out
 from trunkline.tables import Encoder, Labels
 from trunkline.tasks import Task
 from trunkline.training.files import write_text
+
+MOST = 1 << 30
+"""Bytes of the file: vocabularies of tens of millions of values."""
 
 
 def write_fitted(path: Path, encoder: Encoder, labels: Labels) -> None:
@@ -20,10 +24,13 @@ def read_fitted(path: Path, tasks: Sequence[Task]) -> tuple[Encoder, Labels]:
     """What `write_fitted` wrote, for the same tasks.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing, damaged or of other tasks; a link in its folder leads out of it.
     """
+    refuse_links_out(path.parent)
+    learned = read_json(path, most=MOST)
+    if not isinstance(learned, dict) or not {"columns", "labels"} <= set(learned):
+        raise UserError(f"{path} cannot be read: it must hold columns and labels")
     try:
-        learned = json.loads(path.read_text(encoding="utf-8"))
-        return Encoder.from_json(json.dumps(learned["columns"])), Labels.from_json(tasks, learned["labels"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+        return Encoder.from_plain(learned["columns"]), Labels.from_json(tasks, learned["labels"])
+    except UserError as error:
+        raise UserError(f"{path} cannot be read: {problem}" for problem in error.problems) from None

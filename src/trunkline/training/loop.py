@@ -21,6 +21,7 @@ from trunkline.inputs import Ragged
 from trunkline.network import Network
 from trunkline.schedules import set_rates
 from trunkline.tables import Batch, Batches
+from trunkline.training.bad_batch import BadGradients, bad_rows, broken_tasks, check_gradients, told
 from trunkline.training.checkpoint import Checkpoint
 from trunkline.training.evaluate import autocast, evaluate
 from trunkline.training.freeze import learning, train_mode
@@ -54,7 +55,9 @@ class Loop:
         log_gradients: whether lines hold the norms and cosines of the tasks' gradients at the fork.
         on_line: receives a line every `log_every` steps and after every epoch.
         on_best: called when an epoch is the best so far (every epoch where there is no validation).
-        on_checkpoint: called when the state is whole and sound: after every epoch and on an interrupt.
+        on_checkpoint: called when the state is whole and sound: after every epoch, on an interrupt, and in between.
+        bad_batches: how many whose loss or gradient is no number may be left out.
+        checkpoint_seconds: after which the state is kept within an epoch.
     """
 
     network: Network
@@ -73,6 +76,8 @@ class Loop:
     on_line: Callable[[Line], None]
     on_best: Callable[[Scores | None], None]
     on_checkpoint: Callable[[], None]
+    bad_batches: int = 0
+    checkpoint_seconds: float = math.inf
 
     def __call__(self) -> None:
         """Train until the last epoch, or until patience runs out.
@@ -83,6 +88,7 @@ class Loop:
         """
         p = self.state.progress
         watch = Watch([task.name for task in self.network.tasks], self.device, sums=p.sums)
+        saved = time.perf_counter()
         with interrupts() as interrupted:
             while not self.over():
                 train_mode(self.network)
@@ -90,24 +96,28 @@ class Loop:
                 for batch in self.train.shuffled(p.epoch, start=p.batch, then=self.look_ahead):
                     here = batch.to(self.device)
                     updates = Updates(self.network) if (p.step + 1) % self.log_every == 0 else None
-                    losses, active = self.step(here)
-                    watch.see(p.step, losses, active)
+                    taken = self.take(here, watch)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
-                    if updates is not None:
+                    if updates is not None and taken is not None:
                         watch.check()
                         now = time.perf_counter()
                         p.seconds += now - began
-                        line = self.line(watch, here, losses, active, (p.rows - began_rows) / (now - began))
+                        line = self.line(watch, here, *taken, (p.rows - began_rows) / (now - began))
                         self.on_line({**line, "updates": updates.sizes()})
                         began, began_rows = time.perf_counter(), p.rows
-                    if interrupted():
+                    if interrupted() or time.perf_counter() - saved >= self.checkpoint_seconds:
                         watch.check()
+                        self.check_parameters()
                         p.seconds, p.sums = p.seconds + time.perf_counter() - began, watch.sums()
                         self.on_checkpoint()
-                        raise KeyboardInterrupt
+                        if interrupted():
+                            raise KeyboardInterrupt
+                        saved = began = time.perf_counter()
+                        began_rows = p.rows
                 watch.check()
                 p.seconds, p.sums = p.seconds + time.perf_counter() - began, watch.sums()
                 self.end_epoch()
+                saved = time.perf_counter()
                 if interrupted() and not self.over():
                     raise KeyboardInterrupt
 
@@ -116,8 +126,49 @@ class Loop:
         p = self.state.progress
         return p.epoch >= self.epochs or (self.patience is not None and p.waited >= self.patience)
 
+    def take(self, batch: Batch, watch: Watch) -> tuple[Tensor, Tensor] | None:
+        """A step on a batch: what `step` gave; None where the batch was left out.
+
+        Raises:
+            UserError: a loss or a gradient that is no number, and as many batches as may be were left out before.
+        """
+        p, buffers = self.state.progress, [(b, b.clone()) for b in self.network.buffers()] if self.bad_batches else []
+        broken: list[str] = []
+        try:
+            losses, active = self.step(batch)
+            if self.careful:
+                broken = broken_tasks(watch.tasks, losses)
+            if not broken:
+                watch.see(p.step, losses, active)
+                return losses, active
+        except BadGradients:
+            pass
+        for buffer, value in buffers:
+            buffer.copy_(value)
+        p.bad_batches += 1
+        if p.bad_batches > self.bad_batches:
+            numbers = self.train.rows_of(p.epoch, p.batch)
+            rows = sorted(int(numbers[row]) for row in bad_rows(self.network, batch))
+            raise UserError(told(broken, step=p.step, epoch=p.epoch, rows=rows))
+        return None
+
+    @property
+    def careful(self) -> bool:
+        """Whether every step's losses are looked at before it is taken.
+
+        On an accelerator that would make it wait for the step; there they are looked at before every line of the
+        history and every checkpoint, unless bad batches are to be left out.
+        """
+        return self.device.type == "cpu" or self.bad_batches > 0
+
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One optimiser step on one batch; its losses `[T]`, detached, and active `[T]`."""
+        """One optimiser step on one batch; its losses `[T]`, detached, and active `[T]`.
+
+        Nothing is learnt where a loss is no number, if the loop is `careful`.
+
+        Raises:
+            BadGradients: where bad batches are left out and a gradient is no number; nothing is learnt.
+        """
         optimizers, scaler, p = self.state.optimizers, self.state.scaler, self.state.progress
         wants = self.objective.observes
         logged = self.log_gradients and (p.step + 1) % self.log_every == 0
@@ -128,7 +179,11 @@ class Loop:
         again = Rerun(self.network) if "losses" in wants else None
         losses, active = self.losses(batch)
         active = active & self.learning
+        if self.careful and not bool(losses.isfinite().all()):
+            return losses.detach(), active
         scaler.scale(self.objective(losses, active)).backward()
+        if self.bad_batches and not scaler.is_enabled():  # a scaler looks itself
+            check_gradients(p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"])
         for optimizer in optimizers:
             scaler.step(optimizer)
         scale = scaler.get_scale()
@@ -179,8 +234,7 @@ class Loop:
     def end_epoch(self) -> None:
         """Score the validation rows, keep the best, decide whether to go on, and save where the training stands."""
         p = self.state.progress
-        if not torch.stack([parameter.detach().sum() for parameter in self.network.parameters()]).isfinite().all():
-            raise UserError(f"the network's parameters are not numbers after step {p.step - 1}; lower optimizer.lr")
+        self.check_parameters()
         scores = evaluate(self.network, self.valid, self.device, amp=self.amp) if self.valid else None
         _refuse_no_numbers(scores or {}, p.step - 1)
         value = self.select(scores) if scores else None
@@ -194,9 +248,21 @@ class Loop:
         gates = self.gates(next(iter((self.valid or self.train).ordered())).to(self.device))
         if gates:
             line |= {"gates": gates, "unused_experts": unused_experts(gates)}
+        if self.bad_batches:
+            line["bad_batches"] = p.bad_batches
         self.on_line(line)
         p.epoch, p.batch = p.epoch + 1, 0
         self.on_checkpoint()
+
+    def check_parameters(self) -> None:
+        """Refuse a network that no longer holds numbers.
+
+        Raises:
+            UserError: it does not.
+        """
+        if not torch.stack([parameter.detach().sum() for parameter in self.network.parameters()]).isfinite().all():
+            step = self.state.progress.step - 1
+            raise UserError(f"the network's parameters are not numbers after step {step}; lower optimizer.lr")
 
     def gates(self, batch: Batch) -> dict[str, Any]:
         """What the gates do on a batch; see `gate_facts`."""
@@ -222,6 +288,8 @@ class Loop:
         gates = self.gates(batch)
         if gates:
             line["gates"] = gates
+        if self.bad_batches:
+            line["bad_batches"] = p.bad_batches
         fork = self.network.fork
         if fork.balancer is not None:
             line["fork_weights"] = dict(zip(names, fork.weights.tolist(), strict=True))
@@ -247,7 +315,10 @@ def _refuse_no_numbers(scores: Scores, step: int) -> None:
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C, turned into a question the loop can ask between two steps; a second Ctrl-C interrupts at once."""
+    """Ctrl-C, turned into a question the loop can ask between two steps; a second Ctrl-C interrupts at once.
+
+    SIGTERM, by which schedulers take a machine back, asks the same, unless the program has a use of its own for it.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -258,8 +329,12 @@ def interrupts() -> Iterator[Callable[[], bool]]:
             signal.default_int_handler(number, frame)
         asked.set()
 
-    before = signal.signal(signal.SIGINT, ask)
+    numbers = [signal.SIGINT]
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        numbers.append(signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

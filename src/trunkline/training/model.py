@@ -1,7 +1,8 @@
 """A trained model: loaded from a run folder, called with a frame."""
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.foreign import read_json
 from trunkline.network import Network
 from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
 from trunkline.tables.encoder import Encoded
@@ -18,12 +20,14 @@ from trunkline.tables.prefetch import ahead
 from trunkline.tables.source import Files
 from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.training.build import build_network, build_tasks, pick_device
-from trunkline.training.calibration import Calibrators, read_calibrators
+from trunkline.training.calibration import Calibrators, check_calibrators, read_calibrators
+from trunkline.training.checkpoint import isolated_random
 from trunkline.training.evaluate import final_outputs, raw_outputs, scores
 from trunkline.training.files import RunFolder, load_into, read_tensors
 from trunkline.training.fitted import read_fitted
 from trunkline.training.frames import as_polars, is_pandas
 from trunkline.training.history import read_history
+from trunkline.training.memory import NumbersAtHand
 from trunkline.training.metrics import Scores
 from trunkline.training.noise import measured
 
@@ -88,8 +92,18 @@ class Model:
             raise UserError(f"{path} has no trained model yet; finish its first epoch: trunkline train --resume")
         config = Config.make(run.config)
         encoder, labels = read_fitted(run.encoder, build_tasks(config))
-        tensors, facts = read_tensors(run.model)
-        network = build_network(config, labels.tasks, encoder.inputs)
+        calibrators = read_calibrators(run.calibration) if run.calibration.exists() else {}
+        check_calibrators(calibrators, labels.tasks, name=str(run.calibration))
+        with isolated_random(None):
+            # A config can ask for any size of network; what the file does not hold is given no memory.
+            try:
+                with torch.device("meta"), NumbersAtHand():
+                    shape = build_network(config, labels.tasks, encoder.inputs).state_dict()
+            except (RuntimeError, OverflowError, TypeError) as error:
+                raise UserError(f"{run.config} asks for a network that cannot be made: {error}") from None
+            tensors, facts = read_tensors(run.model, like=shape)
+            _check_estimates(tensors, facts, name=str(run.model))
+            network = build_network(config, labels.tasks, encoder.inputs)
         load_into(network, tensors, name=str(run.model))
         network.to(pick_device(config.training.model_copy(update={"device": device}))).eval()
         return cls(
@@ -98,7 +112,7 @@ class Model:
             labels,
             network,
             sigma=facts.get("sigma", {}),
-            calibrators=read_calibrators(run.calibration) if run.calibration.exists() else None,
+            calibrators=calibrators,
             path=run.path,
             holder=holder,
         )
@@ -110,8 +124,15 @@ class Model:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """`metrics.json` of the run."""
-        found: dict[str, Any] = json.loads(RunFolder(self.path).metrics.read_text(encoding="utf-8"))
+        """`metrics.json` of the run.
+
+        Raises:
+            UserError: the run has not ended, or the file is damaged.
+        """
+        path = RunFolder(self.path).metrics
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise UserError(f"{path} holds {type(found).__name__}; it must hold keys")
         return found
 
     @property
@@ -175,18 +196,20 @@ class Model:
         if isinstance(data, (str, Path, list)):
             files = Files(data, null_values=null_values or self.config.data.null_values)
             used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
-            frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in files.types], rows=CHUNK)
+            present, naming = files.types, files.naming
+            frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in present], rows=CHUNK)
         else:
-            frames = iter([read(as_polars(data))])
+            frames, naming = iter([read(as_polars(data))]), nullcontext
         for frame in frames:
             problems = Problems()
-            with problems.collect():
-                encoded = self.encoder.encode(frame)
-            with problems.collect():
-                labels = self.labels.encode(frame)
-            with problems.collect():
-                weights = self.labels.weights(frame)
-            problems.raise_if_any()
+            with naming():
+                with problems.collect():
+                    encoded = self.encoder.encode(frame)
+                with problems.collect():
+                    labels = self.labels.encode(frame)
+                with problems.collect():
+                    weights = self.labels.weights(frame)
+                problems.raise_if_any()
             yield encoded, labels, weights
 
     def stream(
@@ -262,3 +285,19 @@ class Model:
             constant = pl.Series(f"{name}_sigma", [self.sigma.get(name)], dtype=pl.Float64)
             columns.append(constant.new_from_index(0, len(estimate)))
         return columns
+
+
+def _check_estimates(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, name: str) -> None:
+    """Refuse a network whose estimates could be no numbers.
+
+    Raises:
+        UserError: a tensor that estimates are made of, or a sigma, that is not finite.
+    """
+    for key, tensor in tensors.items():
+        if key.startswith("fork.") or not tensor.is_floating_point() or not tensor.numel():
+            continue  # the fork balances gradients; no estimate reads it
+        if not all(math.isfinite(float(end)) for end in tensor.aminmax()):
+            raise UserError(f"{name}: {key} holds numbers that are not finite; train again, or take another epoch's")
+    sigma = facts.get("sigma", {})
+    if not isinstance(sigma, dict) or not all(one is None or type(one) in (int, float) for one in sigma.values()):
+        raise UserError(f"{name}: sigma {sigma!r} must be a number or nothing for each task")

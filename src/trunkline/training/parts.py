@@ -1,7 +1,7 @@
 """The rows of each part, as often as they are gone through: frames, files, or what a split cuts out of either."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import polars as pl
 from trunkline.config import DataConfig
 from trunkline.errors import Problems, UserError
 from trunkline.tables import ROW, Split, read
-from trunkline.tables.fingerprint import Fingerprint, fingerprint, refuse_changed
+from trunkline.tables.fingerprint import Fingerprint, fingerprint, unchanged
 from trunkline.tables.source import Files, chunk_rows
 from trunkline.tables.splits import PARTS, assign, check_column
 
@@ -31,6 +31,9 @@ class Table(Protocol):
 
     def count(self) -> int:
         """How many there are."""
+
+    def naming(self) -> AbstractContextManager[None]:
+        """Say in which file lies what is found wrong with rows inside, if they lie in files."""
 
     def chunks(self, *, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The rows in order, some at a time, with their numbers."""
@@ -61,6 +64,10 @@ class Frame:
         """How many rows there are."""
         return len(self.frame)
 
+    def naming(self) -> AbstractContextManager[None]:
+        """Rows in memory lie in no file."""
+        return nullcontext()
+
     def chunks(self, *, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The rows in order, some at a time, with their numbers."""
         chosen = self.frame if columns is None else self.frame.select([ROW, *columns])
@@ -82,12 +89,13 @@ class Cut:
 
     @cached_property
     def _made(self) -> tuple[np.ndarray, dict[str, Any]]:
-        check_column(self.split, list(self.table.types))
-        column = self.split.column
-        if self.split.by == "random" or column is None:
-            return assign(self.split, None, rows=self.table.count())
-        key = pl.concat([chunk[column] for chunk in self.table.chunks(columns=[column])])
-        return assign(self.split, key, rows=len(key))
+        with self.table.naming():
+            check_column(self.split, list(self.table.types))
+            column = self.split.column
+            if self.split.by == "random" or column is None:
+                return assign(self.split, None, rows=self.table.count())
+            key = pl.concat([chunk[column] for chunk in self.table.chunks(columns=[column])])
+            return assign(self.split, key, rows=len(key))
 
     @property
     def parts(self) -> np.ndarray:
@@ -158,18 +166,21 @@ class Part:
             before += len(chunk)
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Make sure that the files still are as they were when they were opened, once what is done here is done.
+    def naming(self) -> Iterator[None]:
+        """Say of which part, and in which of its files, is what is found wrong with rows inside.
 
         Raises:
-            UserError: they are not; that is said rather than what came of it.
+            UserError: what was raised inside, with these names.
         """
         try:
-            yield
-        except UserError:
-            refuse_changed(self.table.paths, self.before)
-            raise
-        refuse_changed(self.table.paths, self.before)
+            with self.table.naming():
+                yield
+        except UserError as error:
+            raise UserError(f"{self.name}: {problem}" for problem in error.problems) from error
+
+    def unchanged(self) -> AbstractContextManager[None]:
+        """Make sure that the files still are as they were when they were opened; see `fingerprint.unchanged`."""
+        return unchanged(self.table.paths, self.before)
 
 
 def open_parts(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> dict[str, Part]:

@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
+from os.path import exists, isdir
 from pathlib import Path
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from trunkline.errors import UserError
+from trunkline.training.files import cannot_write
 
 ENDINGS = (".parquet", ".csv", ".ipc", ".arrow", ".feather", ".ndjson", ".jsonl")
 
@@ -21,9 +24,11 @@ def check_target(path: Path, *, overwrite: bool = False) -> None:
     """
     if path.suffix not in ENDINGS:
         raise UserError(f"{path}: the ending {path.suffix or '(none)'} is unknown; known: {', '.join(ENDINGS)}")
-    if not path.parent.is_dir():
+    if not isdir(path.parent):
         raise UserError(f"{path}: folder {path.parent} does not exist")
-    if path.exists() and not overwrite:
+    if isdir(path):
+        raise UserError(f"{path} is a folder; choose another name")
+    if exists(path) and not overwrite:
         raise UserError(f"{path} exists; replace it with --overwrite, or choose another name")
 
 
@@ -67,11 +72,12 @@ def write_stream(frames: Iterator[pl.DataFrame], path: Path) -> int:
                 lazy.sink_ipc(partial)
         os.replace(partial, path)
     except Exception as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be written has nothing in it
+            partial.unlink(missing_ok=True)
         if failed:
             raise failed[0] from None
-        if isinstance(error, OSError):
-            raise UserError(f"{path} cannot be written: {error}") from error
+        if isinstance(error, (OSError, pl.exceptions.PolarsError)):
+            raise cannot_write(path, error) from error
         raise
     except KeyboardInterrupt:
         partial.unlink(missing_ok=True)

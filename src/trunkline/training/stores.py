@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from trunkline.config import DataConfig
-from trunkline.errors import UserError
+from trunkline.foreign import read_json
 from trunkline.tables import Encoder, Feature, Labels
 from trunkline.tables.staged import Staged
 from trunkline.tables.writer import writing
@@ -65,7 +65,7 @@ def load_fit(folder: Path, tasks: Sequence[Task]) -> Fit | None:
     try:
         encoder, labels = read_fitted(folder / ENCODER, tasks)
         return Fit(encoder, labels, [Feature(**feature) for feature in facts["features"]], facts["key"])
-    except (UserError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
@@ -93,7 +93,7 @@ def save_fit(folder: Path, fit: Fit) -> None:
 def _facts(folder: Path) -> dict[str, Any] | None:
     """What lies beside the encoder, which is then whole: it may be large, and is not parsed to find that out."""
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts: dict[str, Any] = read_json(folder / FACTS)
         return facts if (folder / ENCODER).stat().st_size == facts["bytes"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -204,10 +204,12 @@ def _trained(setup: Setup, config: Config, seed: int, folder: Path, pruner: _Pru
     config = config.model_copy(update={"training": training})
     run = RunFolder(folder / f"seed{seed}")
     if not run.metrics.exists():
-        resume = ready(run, config, setup.encoder)
-        if resume and pruner is not None:
-            pruner.before([line for line in read_history(run.history) if "valid" in line])
-        train_prepared(config, setup.data, run, resume=resume, on_line=epochs(pruner) if pruner is not None else None)
+        with run.locked():
+            resume = ready(run, config, setup.encoder)
+            if resume and pruner is not None:
+                pruner.before([line for line in read_history(run.history) if "valid" in line])
+            watch = epochs(pruner) if pruner is not None else None
+            train_prepared(config, setup.data, run, resume=resume, on_line=watch)
     found = json.loads(run.metrics.read_text(encoding="utf-8"))
     return found["valid"], found["train_seconds"]
 

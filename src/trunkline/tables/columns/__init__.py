@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 import polars as pl
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trunkline.errors import UserError
 from trunkline.tables.columns.boolean import BooleanColumn, BooleanFitter
@@ -93,15 +95,35 @@ def column_from_json(plain: Mapping[str, Any]) -> Column:
     arguments: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
     }
-    kind = _COLUMNS.get(arguments.get("kind", ""))
+    name = arguments.get("kind")
     try:
-        if kind is None:
-            raise TypeError(f"kind {plain.get('kind')!r} is none of {', '.join(_COLUMNS)}")
+        if not isinstance(name, str) or name not in _COLUMNS:
+            raise TypeError(f"kind {name!r} is none of {', '.join(_COLUMNS)}")
+        kind = _COLUMNS[name]
         if kind not in (IdColumn, ListColumn):
             del arguments["kind"]
         elif isinstance(arguments.get("ids"), Mapping):
             ids = arguments["ids"]
             arguments["ids"] = Buckets.from_json(ids) if "buckets" in ids else Vocabulary.from_json(ids)
+        _check_types(name, arguments)
         return kind(**arguments)
     except (TypeError, ValueError, KeyError, OverflowError, pl.exceptions.PolarsError) as error:
         raise UserError(f"the encoder's column {plain.get('name')!r} cannot be read: {error}") from error
+
+
+def _check_types(kind: str, arguments: Mapping[str, Any]) -> None:
+    for name, adapter in _adapters(kind).items():
+        if name not in arguments:
+            raise KeyError(f"{name} is missing")
+        try:
+            adapter.validate_python(arguments[name])
+        except ValidationError as error:
+            raise TypeError(f"{name}: {error.errors()[0]['msg']}") from None
+
+
+@cache
+def _adapters(kind: str) -> dict[str, TypeAdapter[Any]]:
+    """What checks each field of such a column: its type to the letter, and no number that is not finite."""
+    rules = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+    hints = get_type_hints(_COLUMNS[kind])
+    return {field.name: TypeAdapter(hints[field.name], config=rules) for field in fields(_COLUMNS[kind])}

@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 
 from trunkline.embedding import MISSING, UNSEEN
+from trunkline.errors import UserError
 from trunkline.tables.columns.stable_hash import stable_hash
 from trunkline.tables.columns.vocabulary import missing_in
+from trunkline.tables.schema import MOST_ROWS
 
 
 @final
@@ -18,9 +20,14 @@ class Buckets:
     Args:
         count: how many rows the values are spread over.
         salt: the feature's name, so that values which share a row in one feature do not in another.
+
+    Raises:
+        UserError: no row, or more than ids of 32 bits can tell apart.
     """
 
     def __init__(self, count: int, salt: str) -> None:
+        if not 1 <= count <= MOST_ROWS:
+            raise UserError(f"{count} rows to hash into: it must be 1 to {MOST_ROWS}")
         self.count, self.salt = count, salt
 
     @property
@@ -53,5 +60,13 @@ class Buckets:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote."""
-        return cls(int(fields["buckets"]), str(fields["salt"]))
+        """What `to_json` wrote.
+
+        Raises:
+            TypeError: it is something else.
+            UserError: a count that makes no buckets.
+        """
+        count, salt = fields["buckets"], fields["salt"]
+        if type(count) is not int or not isinstance(salt, str):
+            raise TypeError(f"{count!r} buckets with salt {salt!r}: a whole number and text")
+        return cls(count, salt)

@@ -38,8 +38,15 @@ class Classes:
             BadValue: an infinite value, or one that is no class.
             UserError: a column of neither text nor numbers.
         """
-        if series.dtype.is_nested() or series.dtype.is_temporal():
+        if series.dtype.is_nested() or series.dtype.is_temporal() or series.dtype in (pl.Binary, pl.Object):
             raise UserError(f"column {series.name!r} is {series.dtype}; a multiclass label is text or numbers")
+        if series.dtype in (pl.Int128, pl.UInt128):
+            narrow = series.cast(pl.Int64, strict=False)
+            rule = "classes are text, or whole numbers of up to 64 bits"
+            refuse_where(series, narrow.is_null() & series.is_not_null(), rule)
+            series = narrow
+        if series.dtype.is_decimal():
+            series = series.cast(pl.Float64)
         if series.dtype.is_float():
             rule = "classes are finite; leave the field empty where it is not observed"
             refuse_where(series, series.is_infinite().fill_null(False), rule)

@@ -25,6 +25,9 @@ class DatetimeColumn:
         name: of the column.
         periods: lengths of the cycles in days: 1, 7 or 365.2425.
         indicator: whether an input says "missing".
+
+    Raises:
+        UserError: a cycle whose length is not above 0.
     """
 
     name: str
@@ -32,6 +35,10 @@ class DatetimeColumn:
     indicator: bool
 
     kind: ClassVar[str] = "datetime"
+
+    def __post_init__(self) -> None:
+        if not min(self.periods, default=1.0) > 0:
+            raise UserError(f"periods {self.periods}: each must be above 0")
 
     @property
     def width(self) -> int:

@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 import polars as pl
 
+from trunkline.errors import UserError
 from trunkline.tables.columns.buckets import Buckets
 from trunkline.tables.columns.counts import Counts, make_vocabulary
 from trunkline.tables.columns.stable_hash import as_hashable
@@ -23,12 +24,19 @@ class IdColumn:
         name: of the column.
         dim: width of the embedding.
         ids: which row a value has.
+
+    Raises:
+        UserError: a vocabulary for a hashed column, or buckets for a categorical one.
     """
 
     kind: str
     name: str
     dim: int
     ids: Vocabulary | Buckets
+
+    def __post_init__(self) -> None:
+        if isinstance(self.ids, Buckets) != (self.kind == "hashed"):
+            raise UserError(f"a {self.kind} column has no ids of the sort {type(self.ids).__name__}")
 
     @property
     def rows(self) -> int:

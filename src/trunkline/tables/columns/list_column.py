@@ -34,6 +34,9 @@ class ListColumn:
         dim: width of its own embedding; 0 where it has a target.
         ids: which row an element has; None where it has a target.
         target: the feature whose ids and table it shares.
+
+    Raises:
+        UserError: neither ids nor a target, or both; a length below 1.
     """
 
     kind: str
@@ -43,6 +46,12 @@ class ListColumn:
     dim: int
     ids: Vocabulary | Buckets | None
     target: str | None
+
+    def __post_init__(self) -> None:
+        if (self.ids is None) != (self.target is not None):
+            raise UserError("a list has ids of its own or a target, one of both")
+        if self.length is not None and self.length < 1:
+            raise UserError(f"length {self.length}: at least one element is kept")
 
     def encode(self, series: pl.Series, ids: Vocabulary | Buckets) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the table `[K]` int32, and how many each list has, `[N]` int64: one, missing, for a null list.

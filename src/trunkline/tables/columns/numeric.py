@@ -34,6 +34,9 @@ class NumericColumn:
         indicator: whether a second input says "missing".
         quantiles: of the training rows in even steps from the least to the greatest, likewise after the logarithm, as
             `Sample.quantiles` gives them; empty where all are missing.
+
+    Raises:
+        UserError: a std that is not above 0.
     """
 
     name: str
@@ -44,6 +47,10 @@ class NumericColumn:
     quantiles: tuple[float, ...]
 
     kind: ClassVar[str] = "numeric"
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise UserError(f"std {self.std}: it must be above 0")
 
     @property
     def width(self) -> int:

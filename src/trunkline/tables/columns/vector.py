@@ -28,6 +28,9 @@ class VectorColumn:
         mean: of each component over the training rows.
         std: likewise; 1 for a constant component.
         indicator: whether a further input says "missing".
+
+    Raises:
+        UserError: no component, not as many means as stds, or a std that is not above 0.
     """
 
     name: str
@@ -36,6 +39,10 @@ class VectorColumn:
     indicator: bool
 
     kind: ClassVar[str] = "vector"
+
+    def __post_init__(self) -> None:
+        if not self.mean or len(self.mean) != len(self.std) or not min(self.std) > 0:
+            raise UserError(f"{len(self.mean)} means and {len(self.std)} stds: as many, and each std above 0")
 
     @property
     def width(self) -> int:

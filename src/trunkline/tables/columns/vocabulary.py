@@ -11,6 +11,8 @@ from trunkline.errors import UserError
 from trunkline.tables.columns.lookup import make_lookup
 
 _DTYPES: dict[str, pl.DataType] = {str(dtype): dtype for dtype in (pl.String(), pl.Int64(), pl.UInt64(), pl.Float64())}
+_TYPES: dict[str, set[type]] = {"String": {str}, "Int64": {int}, "UInt64": {int}, "Float64": {float, int}}
+"""What stands for their values in JSON."""
 
 
 @final
@@ -61,12 +63,28 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """The vocabulary that `to_json` wrote."""
-        return cls(pl.Series(fields["values"], dtype=_DTYPES[fields["dtype"]]))
+        """The vocabulary that `to_json` wrote.
+
+        Raises:
+            TypeError: it is something else.
+            ValueError: values that are not each there once.
+        """
+        values, dtype = fields["values"], _DTYPES.get(str(fields["dtype"]))
+        if not isinstance(values, list) or dtype is None or not {type(value) for value in values} <= _TYPES[str(dtype)]:
+            raise TypeError(f"values must be a list of one type, which is one of {', '.join(_DTYPES)}")
+        known = pl.Series(values, dtype=dtype)
+        if known.n_unique() < len(known):
+            raise ValueError("a value stands twice")
+        return cls(known)
 
 
 def vocabulary_dtype(series: pl.Series) -> pl.DataType:
-    """The type in which the values of a column of training rows are compared."""
+    """The type in which the values of a column of training rows are compared.
+
+    Raises:
+        UserError: a column of what is no category.
+    """
+    _check_categories(series)
     if series.dtype == pl.UInt64:
         return pl.UInt64()
     if series.dtype.is_integer():
@@ -74,8 +92,18 @@ def vocabulary_dtype(series: pl.Series) -> pl.DataType:
     return pl.Float64() if series.dtype.is_float() else pl.String()
 
 
+def _check_categories(series: pl.Series) -> None:
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Duration, pl.Object):
+        raise UserError(f"column {series.name!r} is {series.dtype}; categories are text, numbers or dates")
+
+
 def as_vocabulary(series: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Cast for comparison with a vocabulary; what cannot be cast is null."""
+    """Cast for comparison with a vocabulary; what cannot be cast is null.
+
+    Raises:
+        UserError: a column of what is no category.
+    """
+    _check_categories(series)
     if series.dtype.is_float():
         series = series.fill_nan(None)
         if dtype.is_integer():
