@@ -196,13 +196,13 @@ class Model:
         if isinstance(data, (str, Path, list)):
             files = Files(data, null_values=null_values or self.config.data.null_values)
             used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
-            present, naming = files.types, files.naming
+            present = files.types
             frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in present], rows=CHUNK)
         else:
-            frames, naming = iter([read(as_polars(data))]), nullcontext
+            files, frames = None, iter([read(as_polars(data))])
         for frame in frames:
             problems = Problems()
-            with naming():
+            with nullcontext() if files is None else files.naming():
                 with problems.collect():
                     encoded = self.encoder.encode(frame)
                 with problems.collect():
