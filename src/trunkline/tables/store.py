@@ -117,6 +117,10 @@ def batch_of(names: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Batch:
     )
 
 
+_PIECE = 1 << 20
+"""Rows whose lists are looked at at once."""
+
+
 def _fits(rows: Batch) -> bool:
     """Whether all arrays are of as many rows and of the types that an encoder gives; what they hold is not read.
 
@@ -136,8 +140,10 @@ def _is_ragged(ragged: Ragged, rows: int) -> bool:
     values, offsets = ragged
     if (values.ndim, values.dtype) != (1, torch.int32) or (offsets.shape, offsets.dtype) != ((rows + 1,), torch.int64):
         return False
-    steps = np.diff(offsets.numpy())
-    return int(offsets[0]) == 0 and int(offsets[-1]) == len(values) and not (steps < 0).any()
+    if int(offsets[0]) != 0 or int(offsets[-1]) != len(values):
+        return False
+    # A piece at a time: a store may be larger than memory.
+    return all(not (np.diff(offsets[i : i + _PIECE + 1].numpy()) < 0).any() for i in range(0, rows, _PIECE))
 
 
 def file_name(name: str, dtype: str) -> str:
