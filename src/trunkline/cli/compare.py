@@ -31,6 +31,7 @@ def compare(
     """Train it, its variants and a network for each task alone over several seeds: for which tasks does sharing pay?"""
     from trunkline.cli.comparison_table import ComparisonDisplay, print_comparison
     from trunkline.cli.train import parse_overrides
+    from trunkline.cli.work_bar import WorkBar
     from trunkline.insight.compare import compare as run
     from trunkline.insight.variants import parse_vary
 
@@ -41,9 +42,10 @@ def compare(
         overrides = parse_overrides(set_ or [])
     problems.raise_if_any()
     folder = out or Path("comparisons") / config.stem
-    display = ComparisonDisplay(quiet=quiet)
+    bar = WorkBar("runs", quiet=quiet)
+    display = ComparisonDisplay(bar)
     try:
-        with display:
+        with bar:
             result = run(
                 config,
                 vary=values,
@@ -56,7 +58,7 @@ def compare(
                 on_event=display.event,
             )
     except KeyboardInterrupt:
-        if display.started:
+        if bar.started:
             print(f"interrupted; what is done lies in {folder}: the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
     print_comparison(result)

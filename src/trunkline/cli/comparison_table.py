@@ -1,15 +1,13 @@
 """A comparison on the terminal: what is under way, and what came of it."""
 
-import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self, final
+from typing import final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from trunkline.cli.show import epoch_text
+from trunkline.cli.work_bar import WorkBar
 from trunkline.insight.jobs import Job
 from trunkline.insight.markdown import (
     TASK_COLUMNS,
@@ -29,59 +27,29 @@ _NARROWEST = 6
 
 @final
 class ComparisonDisplay:
-    """A bar of the runs, what each of them is at, and a line for each that ends.
+    """What the runs are at, and a line for each that ends.
 
     Args:
-        quiet: show nothing but what went wrong.
+        bar: shows it.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.started = False
-        self.quiet = quiet
-        self.console = Console(stderr=True, soft_wrap=True)
-        self.bar = Progress(
-            BarColumn(bar_width=20),
-            TextColumn("{task.completed} of {task.total} runs · {task.fields[now]}"),
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-            disable=quiet or not self.console.is_terminal,
-        )
-        self._task: TaskID | None = None
-        self._done, self._all, self._began = 0, 0, 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
+    def __init__(self, bar: WorkBar) -> None:
+        self.bar = bar
 
     def start(self, jobs: Sequence[Job], done: int) -> None:
-        """Say how much there is to do, and begin the bar."""
-        self.started, self._done, self._all, self._began = True, done, len(jobs), time.monotonic()
-        kept = f", {done} of them done already" if done else ""
-        self._print(f"{len(jobs)} runs{kept}")
-        self.bar.start()
-        self._task = self.bar.add_task("", total=len(jobs), completed=done, now="")
+        """Say how much there is to do."""
+        self.bar.start(len(jobs), done, f"{len(jobs)} runs")
 
     def event(self, event: Event[Job]) -> None:
         """Show what happened."""
         if event.done:
-            self._done += event.problem is None
-            spent = time.monotonic() - self._began
+            self.bar.done += event.problem is None
             if event.problem is not None:
-                self.console.print(f"{event.job.name}: failed: {event.problem}", highlight=False, markup=False)
+                self.bar.warn(f"{event.job.name}: failed: {event.problem}")
             else:
-                self._print(f"{self._done} of {self._all}: {event.job.name}  {spent:,.0f} s")
-        if self._task is not None:
-            now = event.job.name if event.line is None else f"{event.job.name}, {epoch_text(event.line).split(':')[0]}"
-            self.bar.update(self._task, completed=self._done, now=now)
-
-    def _print(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False)
+                self.bar.say(f"{self.bar.done} of {self.bar.total}: {event.job.name}  {self.bar.spent}")
+        at = "" if event.line is None else f", {epoch_text(event.line).split(':')[0]}"
+        self.bar.show(f"{event.job.name}{at}")
 
 
 def print_comparison(comparison: Comparison) -> None:

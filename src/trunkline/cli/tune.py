@@ -27,12 +27,14 @@ def tune(
     """Search for better rates, weights, sizes and balancers; run it again, here or elsewhere, to go on or to join."""
     from trunkline.cli.study_table import StudyDisplay, print_study
     from trunkline.cli.train import parse_overrides
+    from trunkline.cli.work_bar import WorkBar
     from trunkline.tuning.tune import tune as run
 
     folder = out or Path("studies") / config.stem
-    display = StudyDisplay(quiet=quiet)
+    bar = WorkBar("trials", quiet=quiet)
+    display = StudyDisplay(bar)
     try:
-        with display:
+        with bar:
             found = run(
                 config,
                 out=folder,
@@ -44,7 +46,7 @@ def tune(
                 on_event=display.event,
             )
     except KeyboardInterrupt:
-        if display.started:
+        if bar.started:
             print(f"interrupted; what is done lies in {folder}: the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
     print_study(found)

@@ -105,12 +105,15 @@ def sweep(folder: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+    """Make the names in a folder survive a power cut, where its file system can."""
     if fcntl is None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of network drives, which know files alone
+            raise
     finally:
         os.close(descriptor)
 

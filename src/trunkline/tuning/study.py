@@ -35,11 +35,6 @@ RUN, TRIED, CONFIG, VALUES, SCORES, EPOCHS, SECONDS, PROBLEM = (
 by path, mean scores, each epoch's objectives, time in training, and why it was given up."""
 
 
-def database(folder: Path) -> Path:
-    """The file that holds the study."""
-    return folder / "study.db"
-
-
 @final
 class Study:
     """A study in a folder; Optuna's own tools read its file too.
@@ -57,7 +52,7 @@ class Study:
         self._runs.mkdir(exist_ok=True)
         with FileLock(folder / ".study.lock"):
             self._storage = optuna.storages.RDBStorage(
-                f"sqlite:///{database(folder)}", engine_kwargs={"connect_args": {"timeout": _WAIT}}
+                f"sqlite:///{folder / 'study.db'}", engine_kwargs={"connect_args": {"timeout": _WAIT}}
             )
             self._study = optuna.create_study(
                 storage=self._storage,
