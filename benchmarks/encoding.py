@@ -26,9 +26,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
+from trunkline.assembly.build import build_features, build_tasks
 from trunkline.config import Config
-from trunkline.training.build import build_features, build_tasks
-from trunkline.training.data import Data, prepare
+from trunkline.preparation.data import Data, prepare
 
 CATEGORICAL, NUMERIC, TASKS = 26, 13, ("click", "buy")
 LONGEST = 100_000

@@ -75,7 +75,7 @@ def torchjd_step(rows: int, chunk: int | None) -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        features = net.sharing.cut(net.embedding(ids, numbers))[0]
+        features = net.sharing.shared(net.embedding(ids, numbers))[0]
         raws = net.towers([features] * TASKS).values()
         # its backward wants a graph of its own for each task
         found = [

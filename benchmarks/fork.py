@@ -81,7 +81,7 @@ def torchjd_step(tasks: int) -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        features = net.sharing.cut(numbers)[0]
+        features = net.sharing.shared(numbers)[0]
         raws = net.towers([features] * tasks).values()
         # its backward wants a graph of its own for each task
         losses = [

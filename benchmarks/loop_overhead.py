@@ -22,11 +22,11 @@ from torch.nn import functional as F
 
 from trunkline import Embedding, Fork, Network, Subnets, Towers
 from trunkline.balance import Uncertainty
+from trunkline.runs.history import History
 from trunkline.sharing import SharedBottom
 from trunkline.tables import Batch, Batches, Store
 from trunkline.tasks import Binary
 from trunkline.training.checkpoint import Checkpoint, Progress
-from trunkline.training.history import History
 from trunkline.training.loop import Loop
 
 TASKS = ("income", "never_married", "college")
@@ -49,7 +49,7 @@ def network() -> tuple[Network, Uncertainty, torch.optim.Optimizer]:
     embedding = Embedding([64] * 30, [8] * 30, 8)
     net = Network(embedding, SharedBottom(embedding.out_features, [256, 128]), Fork(3), Towers(tasks, 128, [64]))
     objective = Uncertainty(3)
-    subnets = Subnets([net, objective], {**net.owners(), "balance": list(objective.parameters())})
+    subnets = Subnets([net, objective], {**net.parameters_by_subnet(), "balance": list(objective.parameters())})
     return net, objective, torch.optim.AdamW(subnets.groups(lr=0.001), fused=True)
 
 

@@ -21,7 +21,7 @@ import polars as pl
 import torch
 
 from trunkline.datasets import feed
-from trunkline.insight.diagnose import Diagnosis, diagnose
+from trunkline.insight.diagnosis.diagnose import Diagnosis, diagnose
 
 LABELS = ("click", "dwell", "purchase")
 TASKS = {

@@ -34,9 +34,9 @@ from torch import Tensor
 
 from trunkline import fit
 from trunkline.datasets.census_income import COLUMNS, NUMBERS
+from trunkline.inference.model import CHUNK, Model
+from trunkline.inference.sink import write_stream
 from trunkline.tables.source import Files
-from trunkline.training.model import CHUNK, Model
-from trunkline.training.sink import write_stream
 
 CATEGORIES = tuple(name for name in COLUMNS if name not in (*NUMBERS, *census.TOLD))
 COUNTS = {"train": 199_523, "test": 99_762}

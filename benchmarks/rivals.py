@@ -29,13 +29,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trunkline.assembly.build import build_network, build_objective, build_optimizers, check_config
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.inputs import Inputs
+from trunkline.nn.inputs import Inputs
+from trunkline.runs.history import History
 from trunkline.tables import Batch, Batches, Store
-from trunkline.training.build import build_network, build_objective, build_optimizers, check_config
 from trunkline.training.checkpoint import Checkpoint, Progress
-from trunkline.training.history import History
 from trunkline.training.loop import Loop
 
 WIDTH, HIDDEN, TOWER, LR, BATCH = 8, (256, 128), (64,), 0.001, 2048

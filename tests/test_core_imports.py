@@ -15,7 +15,7 @@ before = set(sys.modules)
 import trunkline as tl
 
 tasks = [tl.tasks.Binary(name="click"), tl.tasks.Regression(name="dwell", reads=("click",))]
-from trunkline.interaction import CrossLayers
+from trunkline.nn.interaction import CrossLayers
 
 embedding = tl.Embedding([5], [4], 2, interaction=CrossLayers)
 model = tl.Network(
@@ -25,7 +25,7 @@ model = tl.Network(
     tl.Towers(tasks, 8, [4]),
 )
 objective = tl.balance.Uncertainty(2)
-subnets = tl.Subnets([model, objective], model.owners() | {"balance": list(objective.parameters())})
+subnets = tl.Subnets([model, objective], model.parameters_by_subnet() | {"balance": list(objective.parameters())})
 optimizer = torch.optim.AdamW(subnets.groups(lr=0.01, schedule=tl.WarmupCosine()))
 tl.set_rates(optimizer, step=0, steps=10)
 first = [parameter.detach().clone() for parameter in model.parameters()]

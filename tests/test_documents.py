@@ -19,18 +19,18 @@ import torch
 import yaml
 
 from trunkline import cli, fit
+from trunkline.assembly.build import build_network, build_tasks, check_config
 from trunkline.config import Config
 from trunkline.config.section import Section
 from trunkline.datasets import feed
 from trunkline.datasets.feed import FEATURES
-from trunkline.inputs import Inputs
-from trunkline.interaction import INTERACTIONS
-from trunkline.numbers import NUMBERS
+from trunkline.inference.residual_scale import measured
+from trunkline.metrics import METRICS
+from trunkline.nn.inputs import Inputs
+from trunkline.nn.interaction import INTERACTIONS
+from trunkline.nn.numeric_embedding import NUMBERS
 from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.tasks import TASK_KINDS, Task
-from trunkline.training.build import build_network, build_tasks, check_config
-from trunkline.training.metrics import METRICS
-from trunkline.training.noise import measured
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -187,7 +187,7 @@ def subnets(kind):
     own = {"star": {"domain": "place"}, "pepnet": {"prior": ["place"]}}.get(kind, {})
     config = Config.make({"tasks": WHOLE["tasks"], "network": {"sharing": {"kind": kind, **own}}})
     network = build_network(config, build_tasks(config), Inputs(rows=(3,), widths=(2,), numbers=1, names=("place",)))
-    return {re.sub(r"\.(click|dwell|purchase)$", ".<task>", name) for name in network.owners()}
+    return {re.sub(r"\.(click|dwell|purchase)$", ".<task>", name) for name in network.parameters_by_subnet()}
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)

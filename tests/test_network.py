@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import Equal, PCGrad, Sum, Uncertainty
-from trunkline.embedding import Embedding
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
 from trunkline.network import Network
+from trunkline.nn.embedding import Embedding
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import MMoE, SharedBottom
-from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, Multiclass, Regression, Task
 from trunkline.towers import Towers
 
@@ -71,13 +71,13 @@ def test_tasks_come_in_order():
 @pytest.mark.parametrize("numbers", [0, 2])
 def test_owners_are_a_total_partition(numbers):
     model = network(numbers=numbers)
-    subnets = Subnets([model], model.owners())
+    subnets = Subnets([model], model.parameters_by_subnet())
     assert list(subnets) == ["embedding", "shared", "tower.click", "tower.kind", "tower.dwell"]
     assert sum(len(parameters) for parameters in subnets.values()) == len(list(model.parameters()))
 
 
 def test_a_network_without_tables_has_no_embedding_subnet():
-    assert "embedding" not in network(rows=[], widths=[]).owners()
+    assert "embedding" not in network(rows=[], widths=[]).parameters_by_subnet()
 
 
 def test_the_state_makes_a_copy():
@@ -115,7 +115,7 @@ def test_every_task_of_a_small_problem_is_learnt(objective, balancer):
     ids, numbers = batch(400)
     labels = labels_of(ids, numbers)
     labels["kind"][:50] = torch.nan
-    subnets = Subnets([model, merge], model.owners() | {"balance": list(merge.parameters())})
+    subnets = Subnets([model, merge], model.parameters_by_subnet() | {"balance": list(merge.parameters())})
     optimizer = torch.optim.Adam([group for group in subnets.groups(lr=0.01) if group["params"]])
     before = None
     for _ in range(300):
@@ -143,5 +143,7 @@ def test_a_task_without_labels_changes_no_parameter_of_the_others():
             model = less
         losses, active = model.losses(model(ids, numbers), labels)
         Sum(len(tasks))(losses, active).backward()
-        gradients.append([p.grad for name, ps in model.owners().items() if name != "tower.kind" for p in ps])
+        gradients.append(
+            [p.grad for name, ps in model.parameters_by_subnet().items() if name != "tower.kind" for p in ps]
+        )
     torch.testing.assert_close(*gradients)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.tasks import Binary, Multiclass, Regression, Task, cascade_order, check_tasks, sample_space
 from trunkline.towers import Towers, stop_gradient
 
@@ -65,7 +65,7 @@ def test_the_reading_tasks_loss_reaches_upstream_towers_only_where_the_gradient_
     towers, inputs = made(cascade(gradient)), branches(3)
     inputs = [branch.requires_grad_() for branch in inputs]
     towers(inputs)["buy"].square().sum().backward()
-    owners = towers.owners()
+    owners = towers.parameters_by_subnet()
     upstream = [p.grad for name in ("click", "kind") for p in owners[f"tower.{name}"]] + [b.grad for b in inputs[:2]]
     if gradient == "stop":
         assert all(grad is None or not grad.any() for grad in upstream)
@@ -86,7 +86,7 @@ def test_the_estimate_read_makes_a_difference():
     towers, inputs = made(cascade("stop")), branches(3)
     before = towers(inputs)
     with torch.no_grad():
-        towers.owners()["tower.click"][-1].add_(1.0)
+        towers.parameters_by_subnet()["tower.click"][-1].add_(1.0)
     after = towers(inputs)
     assert not torch.allclose(before["buy"], after["buy"])
     assert torch.equal(before["kind"], after["kind"])
@@ -94,7 +94,7 @@ def test_the_estimate_read_makes_a_difference():
 
 def test_the_reading_tower_is_as_wide_as_what_it_reads():
     towers = made(cascade("stop"), hidden=(9,))
-    widths = {name: parameters[0].shape[1] for name, parameters in towers.owners().items()}
+    widths = {name: parameters[0].shape[1] for name, parameters in towers.parameters_by_subnet().items()}
     assert widths == {"tower.click": WIDTH, "tower.kind": WIDTH, "tower.buy": WIDTH + 1 + 5}
 
 
@@ -108,7 +108,7 @@ def test_signals_arrive_in_the_order_of_reads():
     ]
     towers, inputs = made(tasks, hidden=()), branches(4)
     raws = towers(inputs)
-    weight, bias = towers.owners()["tower.buy"]
+    weight, bias = towers.parameters_by_subnet()["tower.buy"]
     read = torch.cat([inputs[0], raws["kind"].softmax(1).log(), raws["dwell"], raws["click"]], dim=1)
     torch.testing.assert_close(raws["buy"], read @ weight.T + bias)
 
@@ -154,8 +154,8 @@ def test_a_wrong_number_of_inputs_is_refused(count):
 
 def test_owners_hold_every_parameter_once():
     towers = made(cascade("stop"), layers=Layers(norm="batch"))
-    owned = [p for parameters in towers.owners().values() for p in parameters]
-    assert list(towers.owners()) == ["tower.click", "tower.kind", "tower.buy"]
+    owned = [p for parameters in towers.parameters_by_subnet().values() for p in parameters]
+    assert list(towers.parameters_by_subnet()) == ["tower.click", "tower.kind", "tower.buy"]
     assert len({id(p) for p in owned}) == len(owned)
     assert {id(p) for p in owned} == {id(p) for p in towers.parameters()}
 

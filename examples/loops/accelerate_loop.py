@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from trunkline import MLP, Fork, Rate, Subnets, Towers, WarmupCosine, set_rates
+from trunkline import MLP, Fork, GroupOptions, Subnets, Towers, WarmupCosine, set_rates
 from trunkline.balance import Uncertainty, UPGrad
 from trunkline.tasks import Binary, Multiclass, Regression, task_losses
 
@@ -61,7 +61,7 @@ def main() -> dict[str, float]:
     model = Customers(dist.new_group() if accelerator.num_processes > 1 else None)
     patterns = {"shared": "trunk.*", "balance": "objective.*"}
     patterns |= {f"tower.{task.name}": f"towers.subnets.{t}.*" for t, task in enumerate(TASKS)}
-    rates = {"tower.*": Rate(lr=5e-3)}
+    rates = {"tower.*": GroupOptions(lr=5e-3)}
     groups = Subnets.matching(model, patterns).groups(lr=2e-3, schedule=WarmupCosine(), overrides=rates)
     model, optimizer, loader, test_loader = accelerator.prepare(
         model, torch.optim.AdamW(groups), DataLoader(train, BATCH, shuffle=True), DataLoader(test, 500)

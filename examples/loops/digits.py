@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trunkline import Fork, Rate, Subnets
+from trunkline import Fork, GroupOptions, Subnets
 from trunkline.balance import PCGrad, Uncertainty
 
 TASKS = ("left", "right")
@@ -63,7 +63,7 @@ def main() -> dict[str, float]:
     owners = {f"head.{task}": list(head.parameters()) for task, head in network.heads.items()}
     owners |= {"trunk": list(network.trunk.parameters()), "balance": list(objective.parameters())}
     subnets = Subnets([network, objective], owners)
-    rates = {"head.left": Rate(lr=4e-3), "head.right": Rate(lr=3e-3), "balance": Rate(lr=1e-2)}
+    rates = {"head.left": GroupOptions(lr=4e-3), "head.right": GroupOptions(lr=3e-3), "balance": GroupOptions(lr=1e-2)}
     optimizer = torch.optim.AdamW(subnets.groups(lr=2e-3, weight_decay=1e-2, overrides=rates))
 
     cosines, weights = [], []  # of the tasks' gradients at the fork, step by step

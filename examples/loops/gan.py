@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from trunkline import MLP, Rate, Subnets, WarmupCosine, set_rates, stop_gradient
+from trunkline import MLP, GroupOptions, Subnets, WarmupCosine, set_rates, stop_gradient
 
 MODES, SPREAD = 8, 0.1
 NOISE, STEPS, BATCH = 8, 1_800, 256
@@ -57,7 +57,7 @@ def main() -> dict[str, float]:
     torch.manual_seed(0)
     gan = GAN()
     subnets = Subnets.matching(gan, {"generator": "generator.*", "discriminator": "discriminator.*"})
-    rates = {"generator": Rate(lr=1e-3), "discriminator": Rate(lr=3e-3)}
+    rates = {"generator": GroupOptions(lr=1e-3), "discriminator": GroupOptions(lr=3e-3)}
     groups = subnets.groups(lr=1e-3, schedule=WarmupCosine(final=0.05), overrides=rates)
     optimizer = torch.optim.Adam(groups, betas=(0.5, 0.9))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.functional.classification import binary_auroc
 
-from trunkline import Embedding, Fork, Network, Rate, Subnets, Towers, WarmupCosine, set_rates
+from trunkline import Embedding, Fork, GroupOptions, Network, Subnets, Towers, WarmupCosine, set_rates
 from trunkline.balance import PCGrad, Uncertainty
 from trunkline.sharing import SharedBottom
 from trunkline.tasks import Binary, Regression
@@ -56,8 +56,8 @@ class Feed(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One optimiser; a rate for each subnet, all with the same schedule except that of the balance."""
-        owners = {**self.network.owners(), "balance": list(self.objective.parameters())}
-        rates = {"embedding": Rate(lr=1e-2), "tower.*": Rate(lr=5e-3)}
+        owners = {**self.network.parameters_by_subnet(), "balance": list(self.objective.parameters())}
+        rates = {"embedding": GroupOptions(lr=1e-2), "tower.*": GroupOptions(lr=5e-3)}
         groups = Subnets([self], owners).groups(lr=2e-3, schedule=WarmupCosine(), overrides=rates)
         return torch.optim.AdamW(groups)
 

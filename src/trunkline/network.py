@@ -7,13 +7,13 @@ from typing import Literal, final, get_args
 import torch
 from torch import Tensor, nn
 
-from trunkline.apart import Apart
 from trunkline.balance.base import JacobianBalancer
-from trunkline.embedding import Embedding, Found
+from trunkline.balance.fork import Fork
+from trunkline.balance.parameter_fork import fork_at_parameters
 from trunkline.errors import Problems
-from trunkline.exact import fork_exactly
-from trunkline.fork import Fork
-from trunkline.inputs import Ragged
+from trunkline.nn.embedding import Embedding, LookupPlan
+from trunkline.nn.inputs import Ragged
+from trunkline.nn.per_task_embedding import PerTaskEmbedding
 from trunkline.sharing import Sharing
 from trunkline.sharing.base import Gates
 from trunkline.tasks import Task, sample_space, task_losses
@@ -39,12 +39,12 @@ class Network(nn.Module):
     """One network for several tasks.
 
     Args:
-        embedding: from ids and numbers to features; `Apart` where the sharing wants them apart.
+        embedding: from ids and numbers to features; `PerTaskEmbedding` where the sharing wants them apart.
         sharing: from features to what each tower reads.
         fork: splits the shared representation, balancing the tasks' gradients on the way back.
         towers: from what it reads to each task's raw outputs.
         at: where gradients are balanced: at the `"fork"`, or over the shared `"parameters"` themselves (see
-            `fork_exactly`), embedding tables included.
+            `fork_at_parameters`), embedding tables included.
 
     Shape:
         - ids: `[N, C]` integers; numbers: `[N, M]` float; lists: `Ragged` of each list feature.
@@ -55,7 +55,7 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, embedding: Embedding | Apart, sharing: Sharing, fork: Fork, towers: Towers, *, at: At = "fork"
+        self, embedding: Embedding | PerTaskEmbedding, sharing: Sharing, fork: Fork, towers: Towers, *, at: At = "fork"
     ) -> None:
         super().__init__()
         problems = Problems()
@@ -63,7 +63,7 @@ class Network(nn.Module):
             problems.add(f"the fork has {fork.tasks} branches for {len(towers.tasks)} towers")
         if embedding.out_features != sharing.in_features:
             problems.add(f"the embedding is {embedding.out_features} wide, the sharing reads {sharing.in_features}")
-        if isinstance(embedding, Apart) != sharing.separate:
+        if isinstance(embedding, PerTaskEmbedding) != sharing.separate:
             kind = type(sharing).__name__
             problems.add(
                 f"{kind} wants an embedding for each task" if sharing.separate else f"{kind} wants one embedding"
@@ -85,7 +85,7 @@ class Network(nn.Module):
                 f"{type(balancer).__name__} keeps state for each shared parameter, which a batch's rows at the fork "
                 "cannot carry; use it at: parameters"
             )
-        nothing = isinstance(embedding, Embedding) and not (sharing.before_cut() or list(embedding.parameters()))
+        nothing = isinstance(embedding, Embedding) and not (sharing.shared_parameters() or list(embedding.parameters()))
         if at == "parameters" and nothing:
             problems.add("at: parameters has nothing to balance: the tasks share no parameter")
         problems.raise_if_any()
@@ -101,30 +101,30 @@ class Network(nn.Module):
         return self.towers.tasks
 
     def forward(
-        self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = (), found: Found | None = None
+        self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = (), found: LookupPlan | None = None
     ) -> dict[str, Tensor]:
-        """ids `[N, C]`, numbers `[N, M]`, lists of ids -> `{task: [N, outputs]}`; `found` is what `find` gave."""
+        """ids `[N, C]`, numbers `[N, M]`, lists of ids -> `{task: [N, outputs]}`; `found` by `plan_lookups`."""
         if self.at == "fork" or not torch.is_grad_enabled():
             branches = self.sharing(self.embedding(ids, numbers, lists, found), self.fork.split, ids)
         else:
             embedding = self.embedding
             assert isinstance(embedding, Embedding)
             leaves, found = embedding.gather(ids, lists, found)
-            shared = [*self.sharing.before_cut(), *embedding.dense()]
+            shared = [*self.sharing.shared_parameters(), *embedding.dense()]
 
             def trunk(*leaves: Tensor) -> tuple[Tensor, ...]:
-                return self.sharing.cut(embedding.place(leaves, found, numbers, lists), ids)
+                return self.sharing.shared(embedding.place(leaves, found, numbers, lists), ids)
 
             rows = [unique.rows for unique in found if unique is not None]
-            branches = self.sharing.own(fork_exactly(self.fork, trunk, leaves, shared, rows=rows))
+            branches = self.sharing.per_task(fork_at_parameters(self.fork, trunk, leaves, shared, rows=rows))
         raws: dict[str, Tensor] = self.towers(branches)
         return raws
 
-    def find(self, ids: Tensor, lists: Sequence[Ragged] = ()) -> Found:
+    def plan_lookups(self, ids: Tensor, lists: Sequence[Ragged] = ()) -> LookupPlan:
         """What `forward` has to find out about a batch's ids, beforehand; it may run on another thread."""
-        if isinstance(self.embedding, Apart):
-            return self.embedding.find(ids, lists)
-        return self.embedding.find(ids, lists, every=self.at == "parameters")
+        if isinstance(self.embedding, PerTaskEmbedding):
+            return self.embedding.plan_lookups(ids, lists)
+        return self.embedding.plan_lookups(ids, lists, every=self.at == "parameters")
 
     @torch.no_grad()
     def gates(self, ids: Tensor, numbers: Tensor, lists: Sequence[Ragged] = ()) -> Gates:
@@ -143,10 +143,10 @@ class Network(nn.Module):
             labels = sample_space(self.tasks, labels)
         return task_losses(self.tasks, raws, labels, weights)
 
-    def owners(self) -> dict[str, list[nn.Parameter]]:
+    def parameters_by_subnet(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by subnet: `embedding`, `shared`, `gate.<task>`, `tower.<task>`, `balance` and the like."""
-        owners = self.embedding.owners()
-        owners |= {name: list(parameters) for name, parameters in self.sharing.owners().items()}
-        owners |= self.towers.owners()
+        owners = self.embedding.parameters_by_subnet()
+        owners |= {name: list(parameters) for name, parameters in self.sharing.parameters_by_subnet().items()}
+        owners |= self.towers.parameters_by_subnet()
         owners["balance"] = list(self.fork.parameters())
         return {name: parameters for name, parameters in owners.items() if parameters}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import MLP, Layers
+from trunkline.nn.mlp import MLP, Layers
 from trunkline.tasks import Task, cascade_order, check_tasks
 
 
@@ -80,7 +80,7 @@ class Towers(nn.Module):
             raws[task.name] = self.subnets[i](torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0])
         return {task.name: raws[task.name] for task in self.tasks}
 
-    def owners(self) -> dict[str, list[nn.Parameter]]:
+    def parameters_by_subnet(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by subnet, `tower.<task>`."""
         return {
             f"tower.{task.name}": list(subnet.parameters())

@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from trunkline.balance import GramianBalancer, JacobianBalancer, ObjectiveBalancer, Sum
+from trunkline.balance.fork import Fork
 from trunkline.balance.methods import CONTEXT, GRADIENTS, OBJECTIVES, make_method
-from trunkline.choices import summary
-from trunkline.embedding import Embedding
 from trunkline.errors import UserError
-from trunkline.fork import Fork
 from trunkline.network import Network
+from trunkline.nn.embedding import Embedding
+from trunkline.optim.param_groups import Subnets
+from trunkline.registry import summary
 from trunkline.sharing import SharedBottom
-from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, Regression
 from trunkline.towers import Towers
 
@@ -42,7 +42,7 @@ def network(balancer_of, *, at="fork"):
         embedding = Embedding([5, 7], [3, 2], 2)
         sharing = SharedBottom(embedding.out_features, [8, 6])
         towers = Towers(TASKS, 6, [4])
-    shared = sum(parameter.numel() for parameter in sharing.owners()["shared"])
+    shared = sum(parameter.numel() for parameter in sharing.parameters_by_subnet()["shared"])
     return Network(embedding, sharing, Fork(3, balancer_of(shared)), towers, at=at)
 
 
@@ -55,7 +55,7 @@ def batch(seed=0):
 
 
 def train_one_step(model, objective):
-    subnets = Subnets([model, objective], model.owners() | {"balance": list(objective.parameters())})
+    subnets = Subnets([model, objective], model.parameters_by_subnet() | {"balance": list(objective.parameters())})
     optimizer = torch.optim.SGD([group for group in subnets.groups(lr=0.05) if group["params"]])
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     model.fork.measure = "norms" in objective.observes

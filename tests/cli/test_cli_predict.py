@@ -8,8 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from trunkline import Model, fit
+from trunkline.inference.model import CHUNK
 from trunkline.tables import ROW, read
-from trunkline.training.model import CHUNK
 
 READERS = {
     "parquet": pl.read_parquet,

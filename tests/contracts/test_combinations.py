@@ -5,14 +5,14 @@ import functools
 import pytest
 import torch
 
+from trunkline.assembly.build import build_network, build_objective, build_optimizers, build_tasks
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES
 from trunkline.config import Config
-from trunkline.inputs import Inputs
-from trunkline.schedules import set_rates
+from trunkline.nn.inputs import Inputs
+from trunkline.optim.schedules import set_rates
+from trunkline.random_state import isolated_random
 from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.tasks import TASK_KINDS, LabelFacts, Task
-from trunkline.training.build import build_network, build_objective, build_optimizers, build_tasks
-from trunkline.training.checkpoint import isolated_random
 
 N = 24
 INPUTS = Inputs(rows=(6, 5), widths=(3, 3), numbers=2, quantiles=((-1.0, 0.0, 1.0), None), names=("user", "page"))
@@ -46,7 +46,7 @@ def two_steps(config: Config, tasks: list[Task], labels: dict[str, torch.Tensor]
     with isolated_random(0):
         network, objective = build_network(config, tasks, INPUTS), build_objective(config.balance, tasks)
         optimizers = build_optimizers(config.optimizer, network, objective)
-        before = {name: [p.detach().clone() for p in ps] for name, ps in network.owners().items()}
+        before = {name: [p.detach().clone() for p in ps] for name, ps in network.parameters_by_subnet().items()}
         for step in range(2):
             for optimizer in optimizers:
                 set_rates(optimizer, step=step, steps=2)
@@ -63,7 +63,7 @@ def two_steps(config: Config, tasks: list[Task], labels: dict[str, torch.Tensor]
                 after = network.losses(network(ids, numbers), labels)[0].detach() if norms is None else None
                 objective.observe(active, losses=after, norms=norms)
     assert all(parameter.isfinite().all() for parameter in network.parameters())
-    owners = network.owners()
+    owners = network.parameters_by_subnet()
     return {
         name: any(not torch.equal(p, q) for p, q in zip(before[name], owners[name], strict=True)) for name in owners
     }

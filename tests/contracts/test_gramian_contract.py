@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 from torchjd import aggregation
 
-from trunkline.balance.aligned import AlignedMTL
 from trunkline.balance.base import GramianBalancer
-from trunkline.balance.cagrad import CAGrad
-from trunkline.balance.conflict_free import ConFIG
-from trunkline.balance.dualproj import DualProj
-from trunkline.balance.equal import Equal
-from trunkline.balance.fairgrad import FairGrad
-from trunkline.balance.gradvac import GradVac
-from trunkline.balance.imtl_g import IMTLG
-from trunkline.balance.mgda import MGDA
-from trunkline.balance.nash import NashMTL
-from trunkline.balance.pcgrad import PCGrad
-from trunkline.balance.upgrad import UPGrad
+from trunkline.balance.gradients.aligned import AlignedMTL
+from trunkline.balance.gradients.cagrad import CAGrad
+from trunkline.balance.gradients.conflict_free import ConFIG
+from trunkline.balance.gradients.dualproj import DualProj
+from trunkline.balance.gradients.equal import Equal
+from trunkline.balance.gradients.fairgrad import FairGrad
+from trunkline.balance.gradients.gradvac import GradVac
+from trunkline.balance.gradients.imtl_g import IMTLG
+from trunkline.balance.gradients.mgda import MGDA
+from trunkline.balance.gradients.nash import NashMTL
+from trunkline.balance.gradients.pcgrad import PCGrad
+from trunkline.balance.gradients.upgrad import UPGrad
 from trunkline.errors import UserError
 
 BALANCERS: dict[str, Callable[..., GramianBalancer]] = {

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import Fixed, ObjectiveBalancer, Sum, Uncertainty
-from trunkline.balance.dwa import DWA
-from trunkline.balance.famo import FAMO
-from trunkline.balance.geometric import Geometric
-from trunkline.balance.gradnorm import GradNorm
-from trunkline.balance.imtl_l import IMTLL
-from trunkline.balance.revised_uncertainty import RevisedUncertainty
-from trunkline.balance.rlw import RLW
-from trunkline.balance.stch import STCH
-from trunkline.balance.uw_so import UWSO
+from trunkline.balance.objectives.dwa import DWA
+from trunkline.balance.objectives.famo import FAMO
+from trunkline.balance.objectives.geometric import Geometric
+from trunkline.balance.objectives.gradnorm import GradNorm
+from trunkline.balance.objectives.imtl_l import IMTLL
+from trunkline.balance.objectives.revised_uncertainty import RevisedUncertainty
+from trunkline.balance.objectives.rlw import RLW
+from trunkline.balance.objectives.stch import STCH
+from trunkline.balance.objectives.uw_so import UWSO
 from trunkline.errors import UserError
 
 FIXED = [0.5, 2.0, 0.0, 1.0, 3.0, 0.25] * 3

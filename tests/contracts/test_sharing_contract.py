@@ -9,22 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.balance import Equal, FromTorchJD, GramianBalancer
-from trunkline.embedding import Embedding
+from trunkline.balance.fork import Fork
+from trunkline.balance.parameter_fork import fork_at_parameters
 from trunkline.errors import UserError
-from trunkline.exact import fork_exactly
-from trunkline.fork import Fork
-from trunkline.inputs import Place
-from trunkline.mlp import Layers
 from trunkline.network import Network
+from trunkline.nn.embedding import Embedding
+from trunkline.nn.inputs import FeatureSlice
+from trunkline.nn.mlp import Layers
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import Sharing
 from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.sharing.experts import StackedLinear
-from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, task_losses
 from trunkline.towers import Towers
 
 WIDTH = 5
-FEATURES = {"page": Place(column=0, rows=3, start=0, width=2)}
+FEATURES = {"page": FeatureSlice(column=0, rows=3, start=0, width=2)}
 NAMES = [f"t{i}" for i in range(17)]
 SMOOTH = Layers(activation="gelu")
 """No unit is dead by chance."""
@@ -32,8 +32,8 @@ SMOOTH = Layers(activation="gelu")
 
 def carry_by_owner(one: Sharing, other: Sharing, order: Sequence[int]) -> None:
     """Give `other`, whose tasks are `one`'s in another order, what belongs to each task and to all."""
-    owners = one.owners()
-    for name, parameters in other.owners().items():
+    owners = one.parameters_by_subnet()
+    for name, parameters in other.parameters_by_subnet().items():
         for mine, theirs in zip(parameters, owners[name], strict=True):
             mine.data.copy_(theirs.data)
 
@@ -222,7 +222,7 @@ def test_layers_of_every_make_train_and_evaluate(case, layers, n):
 def test_every_parameter_has_one_owner_and_no_part_of_it_is_dead(case, tasks):
     """An expert that no task reads, or a gate whose choice nobody reads, would have a row of zeros."""
     sharing = case.make(NAMES[:tasks], layers=SMOOTH).train()
-    subnets = Subnets([sharing], sharing.owners())  # refuses what is not a partition
+    subnets = Subnets([sharing], sharing.parameters_by_subnet())  # refuses what is not a partition
     assert all(subnets.values())
     assert all(name.split(".")[-1] in ["shared", "domain", *NAMES[:tasks]] for name in subnets)
     x, ids = rows(sharing, 64, grad=True)
@@ -252,19 +252,19 @@ def test_each_row_stands_for_itself(case):
 def test_the_cut_uses_what_it_says_and_nothing_else(case, tasks):
     sharing = case.make(NAMES[:tasks], layers=SMOOTH).train()
     x, ids = rows(sharing, 8)
-    cut = sharing.cut(x, ids)
+    cut = sharing.shared(x, ids)
     assert len({id(tensor) for tensor in cut}) == len(cut)
-    assert reached(cut, sharing) == named(sharing, sharing.before_cut())
-    assert len(named(sharing, sharing.before_cut())) == len(sharing.before_cut()), "each once"
+    assert reached(cut, sharing) == named(sharing, sharing.shared_parameters())
+    assert len(named(sharing, sharing.shared_parameters())) == len(sharing.shared_parameters()), "each once"
 
 
 @each
 def test_each_task_reads_its_own_copies_alone(case):
     sharing = case.make(NAMES[:3], layers=SMOOTH).train()
-    cut = [tensor.detach() for tensor in sharing.cut(*rows(sharing, 8))]
-    same = sharing.own([cut] * 3)
+    cut = [tensor.detach() for tensor in sharing.shared(*rows(sharing, 8))]
+    same = sharing.per_task([cut] * 3)
     copies = [[tensor.clone().requires_grad_() for tensor in cut] for _ in range(3)]
-    apart = sharing.own(copies)
+    apart = sharing.per_task(copies)
     close(list(same), list(apart))
     leaves = [tensor for copy in copies for tensor in copy]
     for t, output in enumerate(apart):
@@ -299,7 +299,7 @@ def test_balancing_weighs_all_before_the_cut_and_nothing_behind_it(case):
         x, ids = rows(sharing, 8, grad=True)
         objective(sharing(x, Fork(3, balancer).split, ids)).backward()
         found.append(gradients(sharing, x))
-    weighed = named(sharing, sharing.before_cut()) | {"x"}
+    weighed = named(sharing, sharing.shared_parameters()) | {"x"}
     close(found[1], {name: (2 if name in weighed else 1) * grad for name, grad in found[0].items()})
 
 
@@ -310,7 +310,9 @@ def test_one_tasks_loss_alone_reaches_what_is_shared(case):
     for task in range(3):
         sharing(x, Fork(3, Equal()).split, ids)[task].square().sum().backward()
         found = gradients(sharing, x)
-        shared = named(sharing, sharing.owners().get("shared", ())) & named(sharing, sharing.before_cut())
+        shared = named(sharing, sharing.parameters_by_subnet().get("shared", ())) & named(
+            sharing, sharing.shared_parameters()
+        )
         assert not shared or any(found[name].any() for name in shared)
         assert found["x"].any()
 
@@ -323,8 +325,8 @@ def test_the_exact_path_balances_by_all_that_the_cut_uses(case):
         x, ids = rows(sharing, 8, grad=True)
         fork = Fork(3, Equal())
         if exact:
-            cut = [lambda x, sharing=sharing, ids=ids: sharing.cut(x, ids), [x], sharing.before_cut()]
-            branches = sharing.own(fork_exactly(fork, *cut))
+            cut = [lambda x, sharing=sharing, ids=ids: sharing.shared(x, ids), [x], sharing.shared_parameters()]
+            branches = sharing.per_task(fork_at_parameters(fork, *cut))
         else:
             branches = sharing(x, Fork(3).split, ids)
         objective(branches).backward()
@@ -372,8 +374,8 @@ def test_a_task_without_a_label_stands_still_and_moves_nothing(case, n):
         found.append(gradients(sharing, x))
     assert all(gradient.isfinite().all() for gradient in found[0].values())
     close(*found)
-    own = [p for name, some in sharing.owners().items() if name.endswith(".t2") for p in some]
-    still = named(sharing, own) - named(sharing, sharing.before_cut())
+    own = [p for name, some in sharing.parameters_by_subnet().items() if name.endswith(".t2") for p in some]
+    still = named(sharing, own) - named(sharing, sharing.shared_parameters())
     assert all(not found[0][name].any() for name in still)
 
 
@@ -423,7 +425,7 @@ def test_a_task_may_have_any_name(case):
     assert len(sharing.gates(*rows(sharing, 2))) == len(case.make(NAMES[:4]).gates(*rows(sharing, 2)))
     for shares in sharing.gates(*rows(sharing, 2)).values():
         close(sum(shares.values()), torch.ones(2).double())
-    Subnets([sharing], sharing.owners())
+    Subnets([sharing], sharing.parameters_by_subnet())
 
 
 class Exported(nn.Module):

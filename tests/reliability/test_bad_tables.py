@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from trunkline import Model, fit
 from trunkline.cli import main
 from trunkline.config import Config
+from trunkline.inference import model
 from trunkline.tables.source import Files
-from trunkline.training import model
 
 SECONDS = 20
 """After which a command counts as hung."""

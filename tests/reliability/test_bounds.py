@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.assembly import memory
+from trunkline.assembly.build import build_tasks, check_subnets
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.inputs import Inputs
-from trunkline.training import memory
-from trunkline.training.build import build_tasks, check_subnets
+from trunkline.nn.inputs import Inputs
 
 SCRIPT = Path(__file__).with_name("bounded.py")
 MOST = {

@@ -22,8 +22,8 @@ from small_run import CONFIG, make_small_run, small_rows
 import trunkline
 from trunkline import Config, Model, UserError, fit
 from trunkline.cli import main
+from trunkline.runs import files
 from trunkline.tables.store import Store
-from trunkline.training import files
 
 FILES = (
     *("config.yaml", "encoder.json", "model.safetensors", "calibration.json", "metrics.json", "curves.json"),

@@ -12,14 +12,14 @@ import torch
 
 import trunkline
 from trunkline import UserError, fit
-from trunkline.training.files import RunFolder, read_tensors, write_json, write_tensors, write_text
-from trunkline.training.history import History, read_history
+from trunkline.runs.files import RunFolder, read_tensors, write_json, write_tensors, write_text
+from trunkline.runs.history import History, read_history
 
 LIMITED = """
 import resource, sys
 import polars as pl
 import trunkline
-from trunkline.training import files
+from trunkline.runs import files
 
 rows = {part: pl.read_parquet(f"{part}.parquet") for part in ("train", "valid")}
 lines = []
@@ -147,7 +147,7 @@ def test_a_reader_sees_whole_files_alone(tmp_path):
 
 
 def test_every_write_reaches_the_disk_before_it_replaces_what_was_there(tmp_path, monkeypatch):
-    from trunkline.training import files
+    from trunkline.runs import files
 
     done = []
     replace, fsync, sync = os.replace, os.fsync, files.sync

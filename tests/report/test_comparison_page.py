@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from trunkline.errors import UserError
-from trunkline.insight.intervals import Interval
-from trunkline.insight.markdown import conclusions, task_rows, whole_rows
+from trunkline.insight.comparison.markdown import conclusions, task_rows, whole_rows
+from trunkline.insight.statistics.intervals import Interval
 from trunkline.report import read_comparison
 from trunkline.report.comparison_figures import task_comparison_figures, whole_comparison_figures
 from trunkline.report.names import anchors, told_apart

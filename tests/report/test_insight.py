@@ -7,7 +7,7 @@ from html import escape
 
 import pytest
 
-from trunkline.insight.findings import OF_ROWS
+from trunkline.insight.diagnosis.findings import OF_ROWS
 from trunkline.report import read_run
 from trunkline.report.importance import Drop, Importance, TaskImportance
 from trunkline.report.importance_figure import MOST, importance_figure

@@ -10,11 +10,11 @@ from plotly.offline import get_plotlyjs
 
 from trunkline import cli
 from trunkline.errors import UserError
+from trunkline.inference.curves import curves
 from trunkline.report import read_run, write_report
 from trunkline.report.page import page
 from trunkline.report.training_figures import training_figures
 from trunkline.tasks import Binary, Multiclass, Ordinal, Regression
-from trunkline.training.curves import curves
 
 
 def test_the_page_holds_all_that_the_run_knows(run, tmp_path):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import AITM
-from trunkline.subnets import Subnets
 
 WIDTH = 5
 each_fork = pytest.mark.parametrize("balancer", [None, Equal], ids=["together", "apart"])
@@ -86,9 +86,9 @@ def test_a_task_reaches_its_own_trunk_and_those_before_it_in_the_chain(balancer)
 
 def test_what_a_later_task_sends_into_an_earlier_trunk_counts_as_the_later_tasks():
     sharing, n = aitm(), 6
-    p = sharing.cut(features(n), torch.empty(n, 0, dtype=torch.int64))
+    p = sharing.shared(features(n), torch.empty(n, 0, dtype=torch.int64))
     copies = [[tensor.detach().requires_grad_() for tensor in p] for _ in range(3)]
-    outputs = sharing.own(copies)
+    outputs = sharing.per_task(copies)
     outputs[2].square().sum().backward(retain_graph=True)
     assert all(tensor.grad.abs().sum() > 0 for tensor in copies[2])
     assert not any(tensor.grad is not None and tensor.grad.any() for copy in copies[:2] for tensor in copy)
@@ -100,9 +100,9 @@ def test_the_gramian_is_that_of_the_tasks_gradients_at_all_trunks():
     sharing, x, n = aitm(), features(6), 6
     fork = Fork(3, PCGrad())
     objective(sharing(x, fork.split)).backward()
-    leaves = [p.detach().requires_grad_() for p in sharing.cut(x, torch.empty(n, 0, dtype=torch.int64))]
+    leaves = [p.detach().requires_grad_() for p in sharing.shared(x, torch.empty(n, 0, dtype=torch.int64))]
     rows = []
-    for t, out in enumerate(sharing.own([leaves] * 3)):
+    for t, out in enumerate(sharing.per_task([leaves] * 3)):
         gradients = torch.autograd.grad((t + 1) * out.square().sum(), leaves, retain_graph=True, allow_unused=True)
         rows.append(torch.cat([torch.zeros(n * 4) if g is None else g.flatten() for g in gradients]))
     rows = torch.stack(rows)
@@ -115,15 +115,15 @@ def test_the_chain_is_the_same_computed_once_or_for_each_task(training):
     sharing = aitm(layers=Layers(norm="batch", dropout=0.5)).train(training)
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        p = sharing.cut(features(6), torch.empty(6, 0, dtype=torch.int64))
-    together = sharing.own([p] * 3)
-    apart = sharing.own([[tensor.clone() for tensor in p] for _ in range(3)])
+        p = sharing.shared(features(6), torch.empty(6, 0, dtype=torch.int64))
+    together = sharing.per_task([p] * 3)
+    apart = sharing.per_task([[tensor.clone() for tensor in p] for _ in range(3)])
     torch.testing.assert_close(together, apart)
 
 
 def test_owners():
     sharing = aitm(chain=["t1", "t2", "t0"])
-    subnets = Subnets([sharing], sharing.owners())
+    subnets = Subnets([sharing], sharing.parameters_by_subnet())
     assert list(subnets) == ["trunk.t0", "trunk.t1", "trunk.t2", "transfer.t2", "transfer.t0"]
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
 from trunkline.sharing import CGC, MMoE
 
 TASKS = ["click", "buy"]
@@ -64,7 +64,7 @@ def test_without_experts_of_the_tasks_own_it_is_mmoe():
 def test_no_gradient_reaches_another_tasks_experts():
     sharing = cgc(shared=2, specific=2)
     sharing(features(6), Fork(2, PCGrad()).split)[0].sum().backward()
-    reached = {name: any(p.grad is not None for p in some) for name, some in sharing.owners().items()}
+    reached = {name: any(p.grad is not None for p in some) for name, some in sharing.parameters_by_subnet().items()}
     assert reached == {
         "shared": True,
         "experts.click": True,
@@ -76,7 +76,7 @@ def test_no_gradient_reaches_another_tasks_experts():
 
 def test_owners_and_names():
     sharing = cgc(["shared", "buy"], shared=2, specific={"shared": 1, "buy": 0})
-    assert list(sharing.owners()) == ["shared", "experts.shared", "gate.shared", "gate.buy"]
+    assert list(sharing.parameters_by_subnet()) == ["shared", "experts.shared", "gate.shared", "gate.buy"]
     gates = sharing.gates(features(3), torch.zeros(3, 0))
     assert {gate: list(shares) for gate, shares in gates.items()} == {
         "gate.shared": ["shared.0", "shared.1", "task.shared.0"],
@@ -86,7 +86,7 @@ def test_owners_and_names():
 
 def test_one_expert_alone_needs_no_gate():
     sharing = cgc(shared=1, specific={"click": 0, "buy": 1})
-    assert list(sharing.owners()) == ["shared", "experts.buy", "gate.buy"]
+    assert list(sharing.parameters_by_subnet()) == ["shared", "experts.buy", "gate.buy"]
     assert torch.equal(sharing.gates(features(3), torch.zeros(3, 0))["gate.click"]["shared.0"], torch.ones(3).double())
 
 

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import CrossStitch
-from trunkline.subnets import Subnets
 
 WIDTH = 5
 each_size = pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_stitches_start_as_asked(per_channel, tasks, keep, first):
 @pytest.mark.parametrize("hidden", [[4], [7, 4]], ids=str)
 def test_owners(hidden):
     sharing = cross_stitch(2, hidden=hidden)
-    subnets = Subnets([sharing], sharing.owners())
+    subnets = Subnets([sharing], sharing.parameters_by_subnet())
     shared = ["shared"] if len(hidden) > 1 else []
     assert list(subnets) == [*shared, "trunk.t0", "trunk.t1", "gate.t0", "gate.t1"]
     assert len(subnets.get("shared", ())) == len(hidden) - 1
@@ -118,8 +118,8 @@ def test_balancing_weighs_trunks_and_stitches_and_leaves_the_last_row_alone():
     assert not torch.allclose(fork.weights, torch.ones(3), rtol=1e-3)
     branches = plain(x, Fork(3).split)
     weighted = sum(w * (t + 1) * b.square().sum() for t, (w, b) in enumerate(zip(fork.weights, branches, strict=True)))
-    before = torch.autograd.grad(weighted, plain.before_cut(), retain_graph=True)
-    torch.testing.assert_close([p.grad for p in balanced.before_cut()], list(before), rtol=1e-5, atol=1e-6)
+    before = torch.autograd.grad(weighted, plain.shared_parameters(), retain_graph=True)
+    torch.testing.assert_close([p.grad for p in balanced.shared_parameters()], list(before), rtol=1e-5, atol=1e-6)
     gates = torch.autograd.grad(objective(branches), list(plain.gate))
     torch.testing.assert_close([row.grad for row in balanced.gate], list(gates))
 

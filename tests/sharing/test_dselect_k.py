@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing import DSelectK
 
 TASKS = ["click", "buy"]
@@ -184,8 +184,8 @@ def test_every_selector_starts_well_within_the_step(width):
 
 def test_the_fork_holds_what_gates_read():
     x, ids = features(3), torch.zeros(3, 0)
-    assert [tensor.shape for tensor in dselect_k().cut(x, ids)] == [(3, 4, 4)]
-    assert [tensor.shape for tensor in dselect_k(per_example=True).cut(x, ids)] == [(3, 5), (3, 4, 4)]
+    assert [tensor.shape for tensor in dselect_k().shared(x, ids)] == [(3, 4, 4)]
+    assert [tensor.shape for tensor in dselect_k(per_example=True).shared(x, ids)] == [(3, 5), (3, 4, 4)]
 
 
 @each_gate

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trunkline.balance import Equal, FromTorchJD, PCGrad, Sum
-from trunkline.embedding import Embedding
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.mlp import MLP, Layers
 from trunkline.network import Network
+from trunkline.nn.embedding import Embedding
+from trunkline.nn.mlp import MLP, Layers
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import MMoE
 from trunkline.sharing.experts import Experts, StackedLinear
-from trunkline.subnets import Subnets
 from trunkline.tasks import Binary, Regression
 from trunkline.towers import Towers
 
@@ -197,7 +197,7 @@ def test_dropout_acts_in_training_only():
 
 def test_owners():
     sharing = mmoe(2)
-    subnets = Subnets([sharing], sharing.owners())
+    subnets = Subnets([sharing], sharing.parameters_by_subnet())
     assert list(subnets) == ["shared", "gate.t0", "gate.t1"]
     assert [parameter.shape for parameter in subnets["shared"]] == [(4, 7, 5), (4, 7), (4, 4, 7), (4, 4)]
     assert all([parameter.shape for parameter in subnets[f"gate.t{t}"]] == [(4, WIDTH)] for t in range(2))
@@ -282,7 +282,7 @@ def test_a_network_trains_all_its_parameters(at, balancer, n, rows, norm):
     ids, numbers, labels = batch(n, rows=rows)
     losses, active = model.losses(model(ids, numbers), labels)
     Sum(3)(losses, active).backward()
-    assert list(Subnets([model], model.owners()))[0 if not rows else 1 :] == [
+    assert list(Subnets([model], model.parameters_by_subnet()))[0 if not rows else 1 :] == [
         "shared",
         *(f"{part}.{task.name}" for part in ("gate", "tower") for task in TASKS),
     ]
@@ -297,7 +297,7 @@ def test_a_network_trains_all_its_parameters(at, balancer, n, rows, norm):
 def test_at_parameters_the_experts_and_tables_are_measured_exactly(n, rows):
     model, plain = network(Fork(3, PCGrad()), at="parameters", rows=rows), network(Fork(3), at="fork", rows=rows)
     ids, numbers, labels = batch(n, rows=rows)
-    measured = [[*m.embedding.parameters(), *m.sharing.owners()["shared"]] for m in (model, plain)]
+    measured = [[*m.embedding.parameters(), *m.sharing.parameters_by_subnet()["shared"]] for m in (model, plain)]
     losses, _ = plain.losses(plain(ids, numbers), labels)
     jacobian = torch.stack(
         [

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import MTAN
-from trunkline.subnets import Subnets
 
 WIDTH = 5
 
@@ -68,12 +68,12 @@ def test_it_is_the_papers_formula(tasks, hidden, n, balancer):
 
 def test_the_trunk_forks_at_all_its_layers():
     sharing, x = mtan(hidden=[7, 4, 6]), features(5)
-    cut = sharing.cut(x, torch.empty(5, 0, dtype=torch.int64))
+    cut = sharing.shared(x, torch.empty(5, 0, dtype=torch.int64))
     assert [tensor.shape for tensor in cut] == [(5, 7), (5, 4), (5, 6)]
     fork = Fork(3, PCGrad())
     objective(sharing(x, fork.split)).backward()
     leaves = [tensor.detach().requires_grad_() for tensor in cut]
-    losses = [(t + 1) * out.square().sum() for t, out in enumerate(sharing.own([leaves] * 3))]
+    losses = [(t + 1) * out.square().sum() for t, out in enumerate(sharing.per_task([leaves] * 3))]
     rows = torch.stack([torch.cat([g.flatten() for g in torch.autograd.grad(loss, leaves)]) for loss in losses])
     torch.testing.assert_close(fork.gramian.double(), rows @ rows.T, rtol=1e-5, atol=1e-6)
 
@@ -89,14 +89,14 @@ def test_masks_take_the_layers_norm_and_activation_only():
 
 def test_a_tasks_output_lies_between_nothing_and_the_last_layer():
     sharing, x = mtan(), features(6)
-    *_, last = sharing.cut(x, torch.empty(6, 0, dtype=torch.int64))
+    *_, last = sharing.shared(x, torch.empty(6, 0, dtype=torch.int64))
     for branch in sharing(x, Fork(3).split):
         assert ((branch >= 0) & (branch <= last)).all()
 
 
 def test_owners():
     sharing = mtan(2)
-    assert list(Subnets([sharing], sharing.owners())) == ["shared", "attention.t0", "attention.t1"]
+    assert list(Subnets([sharing], sharing.parameters_by_subnet())) == ["shared", "attention.t0", "attention.t1"]
 
 
 @pytest.mark.parametrize(

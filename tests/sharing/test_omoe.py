@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from trunkline.balance import Equal
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
 from trunkline.sharing import MMoE, OMoE
 
 
@@ -42,7 +42,7 @@ def test_it_is_an_mmoe_whose_gates_are_all_the_same():
 
 def test_the_gate_is_shared():
     sharing = omoe()
-    assert list(sharing.owners()) == ["shared"]
+    assert list(sharing.parameters_by_subnet()) == ["shared"]
     assert [list(shares) for shares in sharing.gates(features(2), torch.zeros(2, 0)).values()] == [
         ["shared.0", "shared.1", "shared.2"]
     ]

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.inputs import Place
+from trunkline.nn.inputs import FeatureSlice
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import PEPNet
-from trunkline.subnets import Subnets
 
 WIDTH = 6
-FEATURES = {"user": Place(0, 9, 3, 2), "item": Place(1, 5, 0, 2), "page": Place(2, 4, 2, 1)}
+FEATURES = {"user": FeatureSlice(0, 9, 3, 2), "item": FeatureSlice(1, 5, 0, 2), "page": FeatureSlice(2, 4, 2, 1)}
 each_fork = pytest.mark.parametrize("balancer", [None, Equal], ids=["together", "apart"])
 
 
@@ -97,13 +97,13 @@ def test_gates_send_no_gradient_back_into_what_they_scale():
 
 def test_the_trunk_forks_at_the_scaled_features_and_the_prior():
     sharing, x = pepnet(), features(6)
-    scaled, prior = sharing.cut(x, torch.empty(6, 0, dtype=torch.int64))
+    scaled, prior = sharing.shared(x, torch.empty(6, 0, dtype=torch.int64))
     assert scaled.shape == x.shape
     assert torch.equal(prior, x[:, [3, 4, 2]])
     fork = Fork(3, PCGrad())
     objective(sharing(x, fork.split)).backward()
     leaves = [tensor.detach().requires_grad_() for tensor in (scaled, prior)]
-    losses = [(t + 1) * out.square().sum() for t, out in enumerate(sharing.own([leaves] * 3))]
+    losses = [(t + 1) * out.square().sum() for t, out in enumerate(sharing.per_task([leaves] * 3))]
     rows = torch.stack([torch.cat([g.flatten() for g in torch.autograd.grad(loss, leaves)]) for loss in losses])
     torch.testing.assert_close(fork.gramian.double(), rows @ rows.T, rtol=1e-5, atol=1e-6)
 
@@ -116,7 +116,13 @@ def test_the_prior_is_no_part_of_the_state_and_follows_the_features():
 
 def test_owners():
     sharing = pepnet(2)
-    assert list(Subnets([sharing], sharing.owners())) == ["shared", "trunk.t0", "trunk.t1", "gate.t0", "gate.t1"]
+    assert list(Subnets([sharing], sharing.parameters_by_subnet())) == [
+        "shared",
+        "trunk.t0",
+        "trunk.t1",
+        "gate.t0",
+        "gate.t1",
+    ]
 
 
 @pytest.mark.parametrize(

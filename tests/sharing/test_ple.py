@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
 from trunkline.sharing import CGC, PLE
 
 TASKS = ["click", "buy"]
@@ -84,8 +84,8 @@ def test_one_level_is_cgc(options):
         x = features(6).requires_grad_()
         branches = one(x, Fork(2, PCGrad()).split)
         sum(((t - 0.5) * branch - t).square().sum() for t, branch in enumerate(branches)).backward()
-        owned = {name: [p.grad for p in some] for name, some in one.owners().items()}
-        found.append((branches, x.grad, owned, [p.grad for p in one.before_cut()]))
+        owned = {name: [p.grad for p in some] for name, some in one.parameters_by_subnet().items()}
+        found.append((branches, x.grad, owned, [p.grad for p in one.shared_parameters()]))
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
@@ -114,7 +114,13 @@ def test_no_numbers_leave_a_dead_expert_or_gate(levels):
 
 def test_owners_and_names():
     sharing = ple(["shared", "buy"], shared=[1, 2], specific=[1, {"shared": 1, "buy": 0}])
-    assert list(sharing.owners()) == ["shared", "experts.shared", "experts.buy", "gate.shared", "gate.buy"]
+    assert list(sharing.parameters_by_subnet()) == [
+        "shared",
+        "experts.shared",
+        "experts.buy",
+        "gate.shared",
+        "gate.buy",
+    ]
     gates = sharing.gates(features(3), torch.zeros(3, 0))
     assert {gate: list(shares) for gate, shares in gates.items()} == {
         "level1.gate.shared": ["level1.shared.0", "level1.task.shared.0"],

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.balance import Equal, PCGrad
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing import Single
 
 WIDTH = 3
@@ -74,8 +74,8 @@ def test_no_balancer_changes_anything():
 def test_it_says_that_embeddings_are_separate_and_that_nothing_is_shared():
     sharing = single()
     assert sharing.separate
-    assert list(sharing.owners()) == ["trunk.t0", "trunk.t1", "trunk.t2"]
-    assert not sharing.before_cut()
+    assert list(sharing.parameters_by_subnet()) == ["trunk.t0", "trunk.t1", "trunk.t2"]
+    assert not sharing.shared_parameters()
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.balance import Equal
+from trunkline.balance.fork import Fork
 from trunkline.errors import UserError
-from trunkline.fork import Fork
-from trunkline.inputs import Place
-from trunkline.mlp import Layers
+from trunkline.nn.inputs import FeatureSlice
+from trunkline.nn.mlp import Layers
+from trunkline.optim.param_groups import Subnets
 from trunkline.sharing import STAR
-from trunkline.subnets import Subnets
 
 WIDTH = 5
 DOMAINS = 4
-FEATURES = {"user": Place(0, 9, 0, 2), "page": Place(1, DOMAINS, 2, 1)}
+FEATURES = {"user": FeatureSlice(0, 9, 0, 2), "page": FeatureSlice(1, DOMAINS, 2, 1)}
 each_norm = pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 
 
@@ -23,7 +23,7 @@ def star(*, shaken: bool = True, **options) -> STAR:
         torch.manual_seed(0)
         sharing = STAR(WIDTH, FEATURES, **{"domain": "page", "hidden": [7, 4]} | options).double()
         if shaken:  # no two domains alike
-            for parameter in sharing.owners()["domain"]:
+            for parameter in sharing.parameters_by_subnet()["domain"]:
                 parameter.data += 0.5 * torch.randn_like(parameter)
     return sharing
 
@@ -89,7 +89,7 @@ def test_grouping_rows_is_the_same_as_giving_all_rows_to_all_domains(norm, resid
     for compiling in (False, True):
         sharing = star(hidden=[WIDTH, WIDTH], layers=Layers(norm=norm, residual=residual))
         monkeypatch.setattr("torch.compiler.is_compiling", lambda compiling=compiling: compiling)
-        (out,) = sharing.cut(x, ids)
+        (out,) = sharing.shared(x, ids)
         gradients = torch.autograd.grad(out.square().sum(), [x, *sharing.parameters()])
         found.append([out, *gradients])
     torch.testing.assert_close(*found)
@@ -97,16 +97,16 @@ def test_grouping_rows_is_the_same_as_giving_all_rows_to_all_domains(norm, resid
 
 def test_no_rows_give_no_rows():
     x, ids = batch(0)
-    (out,) = star().cut(x, ids)
+    (out,) = star().shared(x, ids)
     assert out.shape == (0, 4)
 
 
 def test_a_domains_rows_do_not_change_anothers():
     sharing, (x, ids) = star(), batch(40)
-    (whole,) = sharing.cut(x, ids)
+    (whole,) = sharing.shared(x, ids)
     for domain in range(DOMAINS):
         rows = ids[:, 1] == domain
-        (alone,) = sharing.cut(x[rows], ids[rows])
+        (alone,) = sharing.shared(x[rows], ids[rows])
         torch.testing.assert_close(whole[rows], alone)
     rows = ids[:, 1] == 3
     (gradient,) = torch.autograd.grad(whole[rows].square().sum(), [sharing.trunk[0].domain["weight"]])
@@ -115,31 +115,31 @@ def test_a_domains_rows_do_not_change_anothers():
 
 def test_a_domain_that_the_batch_lacks_stands_still():
     sharing, (x, ids) = star(layers=Layers(norm="batch")), batch(20, domains=[0, 3])
-    sharing.cut(x, ids)[0].square().sum().backward()
-    for parameter in sharing.owners()["domain"]:
+    sharing.shared(x, ids)[0].square().sum().backward()
+    for parameter in sharing.parameters_by_subnet()["domain"]:
         assert [bool(part.any()) for part in parameter.grad] == [True, False, False, True]
 
 
 @each_norm
 def test_at_first_every_domain_is_the_shared_trunk(norm):
     sharing, (x, ids) = star(shaken=False, layers=Layers(norm=norm)).eval(), batch(20)
-    (out,) = sharing.cut(x, ids)
+    (out,) = sharing.shared(x, ids)
     for domain in range(DOMAINS):
-        torch.testing.assert_close(sharing.cut(x, torch.full_like(ids, domain))[0], out)
+        torch.testing.assert_close(sharing.shared(x, torch.full_like(ids, domain))[0], out)
 
 
 def test_weight_decay_draws_a_domain_to_the_shared_trunk():
     sharing, (x, ids) = star(), batch(20)
-    optimizer = torch.optim.SGD(sharing.owners()["domain"], lr=1.0, weight_decay=1.0)
+    optimizer = torch.optim.SGD(sharing.parameters_by_subnet()["domain"], lr=1.0, weight_decay=1.0)
     for parameter in sharing.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    torch.testing.assert_close(sharing.cut(x, ids)[0], star(shaken=False).cut(x, ids)[0])
+    torch.testing.assert_close(sharing.shared(x, ids)[0], star(shaken=False).shared(x, ids)[0])
 
 
 def test_owners():
     sharing = star(layers=Layers(norm="batch"))
-    subnets = Subnets([sharing], sharing.owners())
+    subnets = Subnets([sharing], sharing.parameters_by_subnet())
     assert list(subnets) == ["shared", "domain"]
     assert all(len(parameter) == DOMAINS for parameter in subnets["domain"])
     assert (len(subnets["shared"]), len(subnets["domain"])) == (8, 8)
@@ -152,7 +152,7 @@ def test_compiled_and_exported_it_gives_the_same():
             self.sharing = star(layers=Layers(norm="batch")).eval()
 
         def forward(self, x: Tensor, ids: Tensor) -> Tensor:
-            return self.sharing.cut(x, ids)[0]
+            return self.sharing.shared(x, ids)[0]
 
     trunk, rows = Trunk(), {0: torch.export.Dim.DYNAMIC}
     program = torch.export.export(trunk, tuple(batch(6)), dynamic_shapes=(rows, rows)).module()

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from trunkline.errors import UserError
+from trunkline.runs.artifacts import read_fitted, write_fitted
 from trunkline.tables import Encoder, Feature, Labels
 from trunkline.tables.labels import LabelsFitter
 from trunkline.tables.rows import ROW
@@ -22,7 +23,6 @@ from trunkline.tasks import (
     Regression,
     ZeroInflatedLognormal,
 )
-from trunkline.training.fitted import read_fitted, write_fitted
 
 NAN = float("nan")
 CLICK, BUY, PAY = Binary(name="click"), Binary(name="buy", space="click"), Binary(name="pay", space="buy")

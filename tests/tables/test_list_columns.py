@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.embedding import MISSING, UNSEEN
 from trunkline.errors import UserError
-from trunkline.inputs import ListFeature
+from trunkline.nn.embedding import MISSING, UNSEEN
+from trunkline.nn.inputs import ListFeature
 from trunkline.tables import Encoder, Feature
 from trunkline.tables.columns.stable_hash import stable_hash
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.embedding import MISSING
 from trunkline.errors import UserError
+from trunkline.nn.embedding import MISSING
 from trunkline.tables import Encoder, Feature
 from trunkline.tables.columns.splitmix import splitmix
 from trunkline.tables.columns.stable_hash import stable_hash

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trunkline.errors import UserError
-from trunkline.inputs import Ragged
+from trunkline.nn.inputs import Ragged
 from trunkline.tables import Batch, Batches, Store, batches
 from trunkline.tables.prefetch import ahead
 

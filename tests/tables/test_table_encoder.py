@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from trunkline.embedding import MISSING, UNSEEN
 from trunkline.errors import UserError
+from trunkline.nn.embedding import MISSING, UNSEEN
 from trunkline.tables import ROW, Encoder, Feature, Split, cut, read
 from trunkline.tables import encoder as encoder_module
 from trunkline.tables.columns import counts, list_column, numeric, vector

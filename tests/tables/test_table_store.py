@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from trunkline.errors import UserError
-from trunkline.inputs import Ragged
+from trunkline.nn.inputs import Ragged
 from trunkline.tables import Batch, Batches, Store, staged, writer
 from trunkline.tables.staged import ENDING
 from trunkline.tables.store import named_arrays

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trunkline.errors import UserError
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.tasks import Binary, Regression, check_tasks, joint, sample_space, task_losses
 from trunkline.tasks.space import join
 from trunkline.towers import Towers
@@ -183,10 +183,10 @@ def test_towers_that_are_read_and_multiplied(gradient):
     x = torch.randn(30, 5, dtype=torch.float64)
     losses, _ = task_losses(tasks, towers([x, x]), events(30))
     losses[1].backward()
-    outer = [p.grad for p in towers.owners()["tower.click"]]
+    outer = [p.grad for p in towers.parameters_by_subnet()["tower.click"]]
     moved = [g is not None and bool(g.any()) for g in outer]
     assert moved == [gradient == "flow"] * len(outer)
-    assert all(p.grad.any() for p in towers.owners()["tower.buy"])
+    assert all(p.grad.any() for p in towers.parameters_by_subnet()["tower.buy"])
 
 
 @pytest.mark.parametrize("gradient", ["stop", "flow"])

@@ -5,11 +5,11 @@ import torch
 
 from trunkline import UserError, fit
 from trunkline.balance import PCGrad
-from trunkline.embedding import Embedding
-from trunkline.fork import Fork
-from trunkline.inputs import Place
-from trunkline.mlp import Layers
+from trunkline.balance.fork import Fork
 from trunkline.network import Network
+from trunkline.nn.embedding import Embedding
+from trunkline.nn.inputs import FeatureSlice
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.tasks import Binary, Regression
 from trunkline.towers import Towers
@@ -40,7 +40,7 @@ def watched(settings, parts):
         network = seen["loop"].network
         owners = {
             name: subnet
-            for subnet, parameters in network.owners().items()
+            for subnet, parameters in network.parameters_by_subnet().items()
             for name, parameter in network.named_parameters()
             if any(parameter is p for p in parameters)
         }
@@ -128,7 +128,7 @@ def test_a_frozen_tower_takes_its_task_out_only_where_nothing_else_learns_from_i
 def made(kind, *, tasks=TASKS, **options):
     architecture = ARCHITECTURES[kind]
     names = [task.name for task in tasks]
-    place = {"page": Place(column=0, rows=3, start=0, width=2)}
+    place = {"page": FeatureSlice(column=0, rows=3, start=0, width=2)}
     needs = {"star": {"domain": "page"}, "pepnet": {"prior": ["page"]}, "dselect_k": {"experts": 2, "k": 1}}
     sharing = ARCHITECTURES.make(
         kind,
@@ -140,15 +140,15 @@ def made(kind, *, tasks=TASKS, **options):
     )
     embedding = Embedding([3], [2], 3)
     if architecture.separate:
-        from trunkline.apart import Apart
+        from trunkline.nn.per_task_embedding import PerTaskEmbedding
 
-        embedding = Apart([Embedding([3], [2], 3) for _ in tasks], names)
+        embedding = PerTaskEmbedding([Embedding([3], [2], 3) for _ in tasks], names)
     return Network(embedding, sharing, Fork(len(tasks)), Towers(tasks, sharing.out_features, []))
 
 
 def only(network, *subnets):
     """Everything frozen but these."""
-    for name, parameters in network.owners().items():
+    for name, parameters in network.parameters_by_subnet().items():
         for parameter in parameters:
             parameter.requires_grad_(name in subnets)
     return learning(network).tolist()
@@ -170,7 +170,7 @@ def test_a_task_takes_part_where_its_loss_teaches_something(kind):
     """For each subnet that alone may learn: who learns is who has a gradient for it."""
     network = made(kind)
     assert learning(network).tolist() == [True] * 3
-    for subnet in network.owners():
+    for subnet in network.parameters_by_subnet():
         assert only(network, subnet) == [teaches(network, name) for name in NAMES], subnet
     assert only(network) == [False] * 3
 
@@ -240,15 +240,17 @@ class TestFreeze:
     def optimizers(self, network, **given):
         groups = [
             {"params": p, "lr": given.get(name, 0.1), "base_lr": given.get(name, 0.1)}
-            for name, p in network.owners().items()
+            for name, p in network.parameters_by_subnet().items()
         ]
         return [torch.optim.SGD(groups[:1]), torch.optim.SGD(groups[1:])]
 
     def test_only_what_has_a_rate_of_0_loses_its_gradient(self, network):
         freeze(self.optimizers(network, shared=0.0, embedding=0.0))
-        frozen = {name for name, ps in network.owners().items() if not any(p.requires_grad for p in ps)}
+        frozen = {name for name, ps in network.parameters_by_subnet().items() if not any(p.requires_grad for p in ps)}
         assert frozen == {"shared", "embedding"}
-        assert all(p.requires_grad for name, ps in network.owners().items() if name not in frozen for p in ps)
+        assert all(
+            p.requires_grad for name, ps in network.parameters_by_subnet().items() if name not in frozen for p in ps
+        )
 
     def test_normalisation_of_frozen_parts_stays_in_evaluation(self, network):
         train_mode(network)
@@ -277,5 +279,5 @@ def test_balancing_methods_need_no_gradient_of_what_is_frozen():
     only(network, "tower.click", "tower.buy", "gate.buy")
     raws = network(torch.zeros(4, 1, dtype=torch.int64), torch.randn(4, 3))
     (raws["click"].sum() + raws["buy"].sum()).backward()
-    owners = network.owners()
+    owners = network.parameters_by_subnet()
     assert all(p.grad is not None for name in ("tower.click", "tower.buy", "gate.buy") for p in owners[name])

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from trunkline import fit
+from trunkline.balance.fork import Fork
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES, make_method
-from trunkline.fork import Fork
 from trunkline.network import Network
-from trunkline.training.checkpoint import random_state, set_random_state
+from trunkline.random_state import random_state, set_random_state
 from trunkline.training.rerun import Rerun
 
 TASKS = ["click", "dwell", "buy", "topic"]
@@ -128,9 +128,9 @@ def gramian_by_autograd(loop, batch):
     network, objective = copy.deepcopy(loop.network).double(), copy.deepcopy(loop.objective).double()
     network.fork = Fork(4)
     with torch.no_grad():
-        (cut,) = network.sharing.cut(network.embedding(batch.ids, batch.numbers.double()), batch.ids)
+        (cut,) = network.sharing.shared(network.embedding(batch.ids, batch.numbers.double()), batch.ids)
     leaves = [cut.clone().requires_grad_() for _ in TASKS]
-    raws = network.towers(network.sharing.own([(leaf,) for leaf in leaves]))
+    raws = network.towers(network.sharing.per_task([(leaf,) for leaf in leaves]))
     labels = {name: label.double() for name, label in batch.labels.items()}
     weights = {name: weight.double() for name, weight in batch.weights.items()}
     losses, active = network.losses(raws, labels, weights)
@@ -249,7 +249,7 @@ def test_asking_for_weights_changes_nothing(name):
         before, draws = copy.deepcopy(objective.state_dict()), torch.get_rng_state()
         for training in (False, True):
             objective.train(training)
-            value, weights = objective.peek(losses, active)
+            value, weights = objective.evaluate(losses, active)
             again = objective.effective_weights(losses, active)
             assert all(module.training == training for module in objective.modules())
             assert torch.equal(weights, again)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from trunkline import Embedding, Model, RowAdam, UserError, fit
-from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
+from trunkline.random_state import isolated_random
+from trunkline.training.checkpoint import Checkpoint, Progress
 
 TIMINGS = {"train_seconds", "rows_per_second"}
 HARD = {

@@ -1,8 +1,8 @@
 import pytest
 
+from trunkline.assembly.build import check_config
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.training.build import check_config
 from trunkline.tuning.goal import Goal
 
 TASKS = {"click": "binary", "dwell": "regression", "share": "binary"}

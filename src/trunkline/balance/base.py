@@ -52,9 +52,9 @@ class ObjectiveBalancer(nn.Module, ABC):
 
     def effective_weights(self, losses: Tensor, active: Tensor | None = None) -> Tensor:
         """∂objective/∂losses `[T]`: how much each loss counts at this moment; changes nothing in the balancer."""
-        return self.peek(losses, active)[1]
+        return self.evaluate(losses, active)[1]
 
-    def peek(self, losses: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def evaluate(self, losses: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The objective `[]` and its effective weights `[T]`, without a change in the balancer."""
         training = self.training
         self.eval()
@@ -82,9 +82,9 @@ class ObjectiveBalancer(nn.Module, ABC):
         missing = [name for name in sorted(self.observes) if given[name] is None]
         if missing:
             raise UserError(f"{type(self).__name__} needs {', '.join(missing)} after each step: call observe with them")
-        self.learn(active, losses=losses, norms=norms)
+        self.update(active, losses=losses, norms=norms)
 
-    def learn(self, active: Tensor, *, losses: Tensor | None, norms: Tensor | None) -> None:
+    def update(self, active: Tensor, *, losses: Tensor | None, norms: Tensor | None) -> None:
         """What a method makes of `observe`; nothing, unless it names something in `observes`."""
         return
 

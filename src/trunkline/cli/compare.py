@@ -32,8 +32,8 @@ def compare(
     from trunkline.cli.comparison_table import ComparisonDisplay, print_comparison
     from trunkline.cli.train import parse_overrides
     from trunkline.cli.work_bar import WorkBar
-    from trunkline.insight.compare import compare as run
-    from trunkline.insight.variants import parse_vary
+    from trunkline.insight.comparison.compare import compare as run
+    from trunkline.insight.comparison.variants import parse_vary
 
     problems = Problems()
     with problems.collect():

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from trunkline.cli.show import epoch_text
 from trunkline.cli.work_bar import WorkBar
-from trunkline.insight.jobs import Job
-from trunkline.insight.markdown import (
+from trunkline.insight.comparison.jobs import Job
+from trunkline.insight.comparison.markdown import (
     TASK_COLUMNS,
     WHOLE_COLUMNS,
     about,
@@ -18,8 +18,8 @@ from trunkline.insight.markdown import (
     task_title,
     whole_rows,
 )
-from trunkline.insight.pool import Event
-from trunkline.insight.result import Comparison
+from trunkline.insight.comparison.result import Comparison
+from trunkline.insight.parallel.pool import Event
 
 _NARROWEST = 6
 """Characters of the first column."""

@@ -44,7 +44,7 @@ def demo(
     from trunkline.datasets import feed
     from trunkline.report import read_run, write_report
     from trunkline.report.insight import find_insight
-    from trunkline.training.files import RunFolder
+    from trunkline.runs.files import RunFolder
     from trunkline.training.fit import fit
 
     run, config = directory / "run", directory / "feed.yaml"
@@ -88,8 +88,8 @@ def against_truth(model: Any, test: pl.DataFrame) -> list[tuple[Any, ...]]:
     import torch
 
     from trunkline.datasets.feed import TRUTH
+    from trunkline.metrics import score
     from trunkline.tasks import Binary
-    from trunkline.training.metrics import score
 
     labels, scores = model.labels.encode(test), model.metrics["test"]
     rows = []

@@ -16,7 +16,7 @@ def diagnose(
 ) -> None:
     """Find what is wrong with a run or a config, and the line of the config that would change it."""
     from trunkline.cli.train import parse_overrides
-    from trunkline.insight.diagnose import diagnose
+    from trunkline.insight.diagnosis.diagnose import diagnose
 
     found = diagnose(source, steps=steps, overrides=parse_overrides(set_ or []))
     print(found.to_json() if as_json else found)

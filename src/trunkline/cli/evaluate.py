@@ -14,7 +14,7 @@ def evaluate(
 ) -> None:
     """Score a trained model on labelled rows."""
     from trunkline.cli.show import print_table
-    from trunkline.training.model import Model
+    from trunkline.inference.model import Model
 
     scores = Model.load(run).evaluate(data)
     if as_json:

@@ -29,9 +29,9 @@ def init(
     overwrite: Annotated[bool, typer.Option(help="Replace the YAML file.")] = False,
 ) -> None:
     """Look at a table and write a config to train on it, every inferred kind spelled out."""
+    from trunkline.runs.files import write_text
     from trunkline.tables import infer
     from trunkline.tables.source import Files
-    from trunkline.training.files import write_text
 
     if exists(out) and not overwrite:
         raise UserError(f"{out} exists; replace it with --overwrite, or choose another name with -o")

@@ -27,9 +27,9 @@ def lr_range(
     from rich.table import Table
 
     from trunkline.cli.train import parse_overrides
-    from trunkline.insight.lr_plot import to_svg
-    from trunkline.insight.lr_range import lr_range
-    from trunkline.training.files import write_text
+    from trunkline.insight.lr_range.plot import to_svg
+    from trunkline.insight.lr_range.range_test import lr_range
+    from trunkline.runs.files import write_text
 
     for file in (out, plot):
         if file is not None and file.exists() and not overwrite:

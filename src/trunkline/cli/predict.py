@@ -21,10 +21,10 @@ def predict(
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write each row's estimates, in order, beside the columns asked for; rows are streamed."""
+    from trunkline.inference.model import Model
+    from trunkline.inference.sink import check_target, write_stream
     from trunkline.tables.fingerprint import fingerprint, unchanged
     from trunkline.tables.source import Files
-    from trunkline.training.model import Model
-    from trunkline.training.sink import check_target, write_stream
 
     check_target(out, overwrite=overwrite)
     files = Files(data)

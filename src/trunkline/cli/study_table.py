@@ -6,7 +6,7 @@ from rich.console import Console
 
 from trunkline.cli.comparison_table import print_table
 from trunkline.cli.work_bar import WorkBar
-from trunkline.insight.pool import Event
+from trunkline.insight.parallel.pool import Event
 from trunkline.tuning.markdown import about, columns, rows, settings, title
 from trunkline.tuning.order import Order
 from trunkline.tuning.result import Tuning

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from trunkline.config.section import Chosen, Positive, Section, chosen
-from trunkline.interaction import INTERACTIONS
-from trunkline.mlp import Activation, Norm
-from trunkline.numbers import NUMBERS
+from trunkline.nn.interaction import INTERACTIONS
+from trunkline.nn.mlp import Activation, Norm
+from trunkline.nn.numeric_embedding import NUMBERS
 from trunkline.sharing.architectures import ARCHITECTURES
 
 Sharing = Annotated[Chosen, BeforeValidator(chosen(ARCHITECTURES.options, default="shared_bottom"))]

@@ -14,8 +14,8 @@ from pydantic import (
     model_serializer,
 )
 
-from trunkline.choices import Options
 from trunkline.errors import UserError, did_you_mean
+from trunkline.registry import Options
 
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from trunkline.choices import Choices, Options
 from trunkline.config.section import Chosen, chosen
+from trunkline.registry import Options, Registry
 from trunkline.tasks import TASK_KINDS, Task
 
 Calibrate = Literal["none", "temperature", "isotonic"]
 
 
-_KINDS = Choices("kind", TASK_KINDS, context=[field.name for field in fields(Task)])
+_KINDS = Registry("kind", TASK_KINDS, context=[field.name for field in fields(Task)])
 
 
 def _options(kind: str) -> Options:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from trunkline.errors import UserError
-from trunkline.foreign import read_text, refuse_half_characters
+from trunkline.untrusted import read_text, refuse_half_characters
 
 MOST = 1 << 22
 """Bytes of a config: tens of thousands of columns."""

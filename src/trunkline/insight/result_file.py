@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from trunkline.errors import UserError
-from trunkline.foreign import read_json
+from trunkline.untrusted import read_json
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from trunkline.insight.result import Comparison, NetworkResult
-from trunkline.insight.variants import name_of
-from trunkline.training.history import read_history
+from trunkline.insight.comparison.result import Comparison, NetworkResult
+from trunkline.insight.comparison.variants import name_of
+from trunkline.runs.history import read_history
 
 FILE = "comparison.json"
 

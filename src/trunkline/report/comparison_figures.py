@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from trunkline.insight.intervals import Interval
-from trunkline.insight.result import Comparison, NetworkResult
+from trunkline.insight.comparison.result import Comparison, NetworkResult
+from trunkline.insight.statistics.intervals import Interval
 from trunkline.report.comparison import Compared
 from trunkline.report.figure import COLOURS, Figure, Trace, colour, line, spread
 from trunkline.report.forest import forest

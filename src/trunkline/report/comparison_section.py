@@ -3,7 +3,7 @@
 from dataclasses import replace
 from html import escape
 
-from trunkline.insight.markdown import (
+from trunkline.insight.comparison.markdown import (
     TASK_COLUMNS,
     WHOLE_COLUMNS,
     about,
@@ -12,11 +12,11 @@ from trunkline.insight.markdown import (
     task_title,
     whole_rows,
 )
-from trunkline.insight.result import Comparison
-from trunkline.insight.verdict import verdict
+from trunkline.insight.comparison.result import Comparison
+from trunkline.insight.statistics.verdict import verdict
 from trunkline.report.comparison import Compared
 from trunkline.report.comparison_figures import task_comparison_figures, whole_comparison_figures
-from trunkline.report.sheet import Sheet
+from trunkline.report.figures import Figures
 from trunkline.report.table import table
 
 _TONES = {"gains": "good", "loses": "bad"}
@@ -26,7 +26,7 @@ _CHOICES = (
 )
 
 
-def comparison_section(compared: Compared, name: str, anchor: str, sheet: Sheet) -> str:
+def comparison_section(compared: Compared, name: str, anchor: str, sheet: Figures) -> str:
     """A comparison as HTML, what may be said first; its figures are put on the sheet.
 
     Args:

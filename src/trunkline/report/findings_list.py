@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from trunkline.insight.findings import OF_ROWS, Finding
+from trunkline.insight.diagnosis.findings import OF_ROWS, Finding
 from trunkline.report.insight import Insight
 
 

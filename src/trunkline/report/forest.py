@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import median_low
 
-from trunkline.insight.intervals import Interval
-from trunkline.insight.verdict import NO_DIFFERENCE, ONE_SEED, verdict
+from trunkline.insight.statistics.intervals import Interval
+from trunkline.insight.statistics.verdict import NO_DIFFERENCE, ONE_SEED, verdict
 from trunkline.report.figure import GREY, Figure, Trace, named_rows
 
 _VERDICTS = {

@@ -64,7 +64,7 @@ class TaskImportance:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """Permutation importance, as `trunkline.insight.importance` gives it.
+    """Permutation importance, as `trunkline.insight.importance.permutation_importance` gives it.
 
     Attributes:
         part: whose rows were asked.

@@ -11,9 +11,9 @@ from typing import Any, final
 from pydantic import TypeAdapter, ValidationError
 
 from trunkline.errors import UserError
-from trunkline.insight.findings import DETECTORS, Finding
+from trunkline.insight.diagnosis.findings import DETECTORS, Finding
 from trunkline.report.importance import Importance
-from trunkline.training.files import RunFolder, write_json
+from trunkline.runs.files import RunFolder, write_json
 
 FILE = "insight.json"
 
@@ -65,8 +65,8 @@ def find_insight(folder: Path, on_step: Callable[[str], None]) -> Insight:
         folder: of the run.
         on_step: called with what is being done, in words.
     """
-    from trunkline.insight.diagnose import diagnose
-    from trunkline.insight.importance import importance
+    from trunkline.insight.diagnosis.diagnose import diagnose
+    from trunkline.insight.importance.permutation_importance import importance
 
     diagnosis, asked, gaps = None, None, list[str]()
     try:

@@ -9,16 +9,16 @@ from typing import Any
 from trunkline.report.comparison import Compared
 from trunkline.report.comparison_figures import task_comparison_figures, whole_comparison_figures
 from trunkline.report.comparison_section import comparison_section
+from trunkline.report.figures import Figures
 from trunkline.report.names import anchors, told_apart
 from trunkline.report.run import Run
 from trunkline.report.run_section import figures_of, run_section
 from trunkline.report.script import SCRIPT
-from trunkline.report.sheet import Sheet
 from trunkline.report.style import STYLE
 from trunkline.report.table import table
 from trunkline.report.training_figures import training_figures
+from trunkline.runs.files import write_text
 from trunkline.tasks import TASK_KINDS
-from trunkline.training.files import write_text
 
 
 def write_report(shown: Sequence[Run | Compared], path: Path) -> None:
@@ -30,7 +30,7 @@ def page(shown: Sequence[Run | Compared]) -> str:
     """The page as HTML."""
     from plotly.offline import get_plotlyjs
 
-    names, sheet = told_apart([one.path for one in shown]), Sheet()
+    names, sheet = told_apart([one.path for one in shown]), Figures()
     title = "trunkline: " + ", ".join(names)
     sections, links = "", ""
     for one, name, anchor in zip(shown, names, anchors(names), strict=True):

@@ -6,12 +6,12 @@ from typing import Any, final
 
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.foreign import read_json, refuse_links_out
 from trunkline.report.insight import Insight, read_insight
-from trunkline.report.kept import check_kept, check_lines
-from trunkline.training.files import RunFolder
-from trunkline.training.fitted import MOST
-from trunkline.training.history import read_history
+from trunkline.report.run_schema import check_lines, check_run_files
+from trunkline.runs.artifacts import MOST
+from trunkline.runs.files import RunFolder
+from trunkline.runs.history import read_history
+from trunkline.untrusted import read_json, refuse_links_out
 
 
 @final
@@ -98,5 +98,5 @@ def _json(path: Path) -> dict[str, Any]:
     found = read_json(path, most=MOST)
     if not isinstance(found, dict):
         raise UserError(f"{path} holds {type(found).__name__}; it must hold keys")
-    check_kept(found, path)
+    check_run_files(found, path)
     return found

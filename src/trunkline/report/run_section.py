@@ -6,18 +6,18 @@ from typing import Any
 
 from trunkline.config import Config
 from trunkline.report.figure import Figure
+from trunkline.report.figures import Figures
 from trunkline.report.findings_list import findings_list, findings_of_rows
 from trunkline.report.graph import graph
 from trunkline.report.importance_figure import importance_figure
 from trunkline.report.run import Run
-from trunkline.report.sheet import Sheet
 from trunkline.report.table import number, table
 from trunkline.report.task_figures import task_figures
 from trunkline.report.training_figures import training_figures
 from trunkline.tasks import TASK_KINDS
 
 
-def run_section(run: Run, name: str, anchor: str, sheet: Sheet) -> str:
+def run_section(run: Run, name: str, anchor: str, sheet: Figures) -> str:
     """A run as HTML; its figures are put on the sheet.
 
     Args:

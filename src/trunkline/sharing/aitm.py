@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import MLP, Layers
+from trunkline.nn.mlp import MLP, Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names, same
 
 
@@ -72,11 +72,11 @@ class AITM(Sharing):
         plain = Layers(activation=made.activation)
         self.transfer = nn.ModuleList(_Transfer(self.out_features, plain) for _ in chain[1:])
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """What each task's trunk gives, T tensors `[N, out_features]`."""
         return tuple(trunk(x) for trunk in self.trunk)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's zₜ `[N, out_features]`, from its own copies of the trunks up to its own."""
         check_branches(len(self.tasks), copies)
         if same(copies):
@@ -93,7 +93,7 @@ class AITM(Sharing):
             z.append(transfer(p[task], z[-1]))
         return z
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Each task owns its trunk, and all but the chain's first what is handed on to it."""
         trunks = {f"trunk.{task}": list(trunk.parameters()) for task, trunk in zip(self.tasks, self.trunk, strict=True)}
         transfers = {
@@ -102,7 +102,7 @@ class AITM(Sharing):
         }
         return {**trunks, **transfers}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """All trunks'."""
         return list(self.trunk.parameters())
 

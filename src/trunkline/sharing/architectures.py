@@ -1,6 +1,6 @@
 """The table of architectures: names at the edge, classes inside."""
 
-from trunkline.choices import Choices
+from trunkline.registry import Registry
 from trunkline.sharing.aitm import AITM
 from trunkline.sharing.base import Sharing
 from trunkline.sharing.cgc import CGC
@@ -15,7 +15,7 @@ from trunkline.sharing.shared_bottom import SharedBottom
 from trunkline.sharing.single import Single
 from trunkline.sharing.star import STAR
 
-ARCHITECTURES: Choices[Sharing] = Choices(
+ARCHITECTURES: Registry[Sharing] = Registry(
     "sharing",
     {
         "shared_bottom": SharedBottom,

@@ -27,7 +27,7 @@ class Sharing(nn.Module, ABC):
     """Whether x is T embeddings side by side, one for each task, of which `in_features` is the whole width."""
 
     @abstractmethod
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The shared half, to the K tensors at which the trunk forks.
 
         Args:
@@ -36,7 +36,7 @@ class Sharing(nn.Module, ABC):
         """
 
     @abstractmethod
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """The tasks' own half: each task's copies of the K tensors to T tensors `[N, out_features]`.
 
         Task t's tensor depends on its own copies `copies[t]` alone, so that no other task's gradient is taken for its.
@@ -44,12 +44,12 @@ class Sharing(nn.Module, ABC):
         """
 
     @abstractmethod
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """All parameters by subnet: `shared`, and `gate.<task>`, `experts.<task>`, `trunk.<task>` of the tasks' own."""
 
     @abstractmethod
-    def before_cut(self) -> Sequence[nn.Parameter]:
-        """The parameters that `cut` uses: every task's gradient may reach them, and balancing weighs it."""
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
+        """The parameters that `shared` uses: every task's gradient may reach them, and balancing weighs it."""
 
     @abstractmethod
     def gates(self, x: Tensor, ids: Tensor) -> Gates:
@@ -57,7 +57,9 @@ class Sharing(nn.Module, ABC):
 
     def forward(self, x: Tensor, split: Split, ids: Tensor | None = None) -> tuple[Tensor, ...]:
         """Both halves: `[N, in_features]`, and ids `[N, C]` for who looks at them, to T `[N, out_features]`."""
-        return self.own(split(*self.cut(x, x.new_empty(x.shape[0], 0, dtype=torch.int64) if ids is None else ids)))
+        return self.per_task(
+            split(*self.shared(x, x.new_empty(x.shape[0], 0, dtype=torch.int64) if ids is None else ids))
+        )
 
 
 def check_names(tasks: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names
 from trunkline.sharing.extraction import Extraction, check_counts, specific_counts
 from trunkline.sharing.gating import learning
@@ -61,22 +61,22 @@ class CGC(Sharing):
         self.in_features = in_features
         self.out_features = self.level.out_features
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The features `[N, in_features]` and, if there are any, the shared experts' outputs `[N, E, out_features]`."""
         return (x,) if self.level.shared is None else (x, self.level.shared(x))
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's mixture of its copies and of its own experts' outputs `[N, out_features]`."""
         check_branches(len(self.tasks), copies)
         return tuple(
             self.level.mixture(t, x, [*outputs, *self.level.outputs(t, x)]) for t, (x, *outputs) in enumerate(copies)
         )
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The shared experts; each task's own experts, and its gate."""
-        return learning(self.level.owners())
+        return learning(self.level.parameters_by_subnet())
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """The shared experts'."""
         return [] if self.level.shared is None else list(self.level.shared.parameters())
 

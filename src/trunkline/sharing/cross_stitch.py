@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names, same
 from trunkline.sharing.trunk import trunk_layers
 
@@ -66,7 +66,7 @@ class CrossStitch(Sharing):
         self.in_features = in_features
         self.out_features = hidden[-1]
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """What the T trunks' last layers give `[T, N, out_features]`."""
         inputs: Sequence[Tensor] = (x,) * len(self.trunk)
         for depth, layer in enumerate(zip(*(trunk.children() for trunk in self.trunk), strict=True)):
@@ -76,20 +76,20 @@ class CrossStitch(Sharing):
                 inputs = _stitch(self.stitches[depth], outputs).unbind()
         return (outputs,)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's mixture of its copies `[N, out_features]`."""
         check_branches(len(self.gate), copies)
         if same(copies):
             return _stitch(torch.stack(list(self.gate)), copies[0][0]).unbind()
         return tuple(_stitch(row[None], outputs)[0] for row, (outputs,) in zip(self.gate, copies, strict=True))
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The stitches between the layers are shared; each task owns its trunk and its row of the last stitch."""
         trunks = {f"trunk.{task}": list(trunk.parameters()) for task, trunk in zip(self.tasks, self.trunk, strict=True)}
         gates = {f"gate.{task}": [row] for task, row in zip(self.tasks, self.gate, strict=True)}
         return {**({"shared": list(self.stitches)} if len(self.stitches) else {}), **trunks, **gates}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """The stitches between the layers and all trunks."""
         return [*self.stitches, *self.trunk.parameters()]
 

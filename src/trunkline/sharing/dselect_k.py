@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.errors import Problems
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names
 from trunkline.sharing.experts import Experts
 from trunkline.sharing.gating import SHARED, by_name, expert_names, learning, mix
@@ -98,11 +98,11 @@ class DSelectK(Sharing):
         self.in_features = in_features
         self.out_features = self.experts.out_features
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The experts' outputs `[N, E, out_features]`, after the features `[N, in_features]` if gates read them."""
         return (x, self.experts(x)) if self.per_example else (self.experts(x),)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's mixture of its copies `[N, out_features]`."""
         check_branches(len(self.tasks), copies)
         return tuple(self._mixture(gate, *copy) for gate, copy in zip(self.gate, copies, strict=True))
@@ -118,12 +118,12 @@ class DSelectK(Sharing):
         regularised: Tensor = _Regularised.apply(mixed, chosen, self.entropy, missing)  # type: ignore[no-untyped-call]
         return regularised
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The experts are shared; each task owns its gate."""
         gates = {f"gate.{task}": list(gate.parameters()) for task, gate in zip(self.tasks, self.gate, strict=True)}
         return learning({SHARED: list(self.experts.parameters()), **gates})
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """The experts'."""
         return list(self.experts.parameters())
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.errors import UserError
-from trunkline.mlp import ACTIVATIONS, BatchNorm, Layers, Residual, check_widths
+from trunkline.nn.mlp import ACTIVATIONS, BatchNorm, Layers, Residual, check_widths
 
 
 @final

@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 
 from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates
 from trunkline.sharing.experts import Experts
 from trunkline.sharing.gating import SHARED, SoftmaxGate, by_name, expert_names, mix, task_experts
@@ -95,7 +95,7 @@ class Extraction(nn.Module):
             gates[SHARED] = by_name([name for some in names for name in some], self.common(shared))
         return gates
 
-    def owners(self) -> dict[str, list[nn.Parameter]]:
+    def parameters_by_subnet(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by subnet: `shared`, `experts.<task>` and `gate.<task>`, where they have any."""
         shared = [module for module in (self.shared, self.common) if module is not None]
         owners = {SHARED: [parameter for module in shared for parameter in module.parameters()]}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names, same
 from trunkline.sharing.experts import Experts
 from trunkline.sharing.gating import SHARED, SoftmaxGate, by_name, expert_names, learning, mix
@@ -58,11 +58,11 @@ class MMoE(Sharing):
         self.in_features = in_features
         self.out_features = self.experts.out_features
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The features `[N, in_features]` and the experts' outputs `[N, E, out_features]`."""
         return x, self.experts(x)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's mixture of its copies `[N, out_features]`."""
         check_branches(len(self.tasks), copies)
         if same(copies):
@@ -78,12 +78,12 @@ class MMoE(Sharing):
         stacked = torch.cat([gate.get_parameter("weight") for gate in self.gate])
         return F.linear(x, stacked).view(x.shape[0], len(self.tasks), -1).softmax(dim=2).transpose(0, 1)
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The experts are shared; each task owns its gate."""
         gates = {f"gate.{task}": list(gate.parameters()) for task, gate in zip(self.tasks, self.gate, strict=True)}
         return learning({SHARED: list(self.experts.parameters()), **gates})
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """The experts'."""
         return list(self.experts.parameters())
 

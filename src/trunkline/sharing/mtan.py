@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from trunkline.mlp import MLP, Layers
+from trunkline.nn.mlp import MLP, Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names
 from trunkline.sharing.trunk import trunk_layers
 
@@ -65,7 +65,7 @@ class MTAN(Sharing):
         self.in_features = in_features
         self.out_features = hidden[-1]
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """What each of the trunk's layers gives, `[N, width]` each."""
         outputs = []
         for layer in self.trunk:
@@ -73,7 +73,7 @@ class MTAN(Sharing):
             outputs.append(x)
         return tuple(outputs)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """What each task attends to in its copy of the last layer `[N, out_features]`."""
         check_branches(len(self.attention), copies)
         attended = []
@@ -85,14 +85,14 @@ class MTAN(Sharing):
             attended.append(taken)
         return tuple(attended)
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The trunk is shared; each task owns its masks."""
         masks = {
             f"attention.{task}": list(mask.parameters()) for task, mask in zip(self.tasks, self.attention, strict=True)
         }
         return {"shared": list(self.trunk.parameters()), **masks}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """The trunk's."""
         return list(self.trunk.parameters())
 

@@ -5,7 +5,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates, Sharing
 from trunkline.sharing.experts import Experts
 from trunkline.sharing.gating import SHARED, SoftmaxGate, by_name, expert_names, learning, mix
@@ -51,19 +51,19 @@ class OMoE(Sharing):
         self.in_features = in_features
         self.out_features = self.experts.out_features
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The mixture `[N, out_features]`."""
         return (mix(self.gate(x), self.experts(x)),)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's copy as it is."""
         return tuple(copy for (copy,) in copies)
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Everything is shared."""
         return learning({SHARED: list(self.parameters())})
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """Everything."""
         return list(self.parameters())
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from trunkline.errors import Problems
-from trunkline.inputs import Place
-from trunkline.mlp import Layers, check_widths
+from trunkline.nn.inputs import FeatureSlice
+from trunkline.nn.mlp import Layers, check_widths
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names
-from trunkline.sharing.places import find_place
+from trunkline.sharing.feature_slice import feature_slice
 from trunkline.sharing.trunk import trunk_layers
 
 
@@ -50,7 +50,7 @@ class PEPNet(Sharing):
             `MLP` refuses; a fork with another number of branches.
 
     Example:
-        >>> sharing = PEPNet(5, ["click", "buy"], {"user": Place(0, 9, 0, 2)}, prior=["user"], hidden=[16, 8])
+        >>> sharing = PEPNet(5, ["click", "buy"], {"user": FeatureSlice(0, 9, 0, 2)}, prior=["user"], hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """
 
@@ -60,7 +60,7 @@ class PEPNet(Sharing):
         self,
         in_features: int,
         tasks: Sequence[str],
-        features: Mapping[str, Place],
+        features: Mapping[str, FeatureSlice],
         *,
         prior: Sequence[str],
         hidden: Sequence[int] = (256, 128),
@@ -80,12 +80,12 @@ class PEPNet(Sharing):
         self.in_features = in_features
         self.out_features = hidden[-1]
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The scaled features `[N, in_features]` and the prior `[N, P]`."""
         prior = x.index_select(1, self.prior)
         return self.scale(prior, x) * x, prior
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """What each task's trunk makes of its copies `[N, out_features]`."""
         check_branches(len(self.gate), copies)
         outputs = []
@@ -96,13 +96,13 @@ class PEPNet(Sharing):
             outputs.append(out)
         return tuple(outputs)
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The gate of the features is shared; each task owns its trunk and the gate of its units."""
         trunks = {f"trunk.{task}": list(trunk.parameters()) for task, trunk in zip(self.tasks, self.trunk, strict=True)}
         gates = {f"gate.{task}": list(gate.parameters()) for task, gate in zip(self.tasks, self.gate, strict=True)}
         return {"shared": list(self.scale.parameters()), **trunks, **gates}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """The gate of the features."""
         return list(self.scale.parameters())
 
@@ -111,7 +111,7 @@ class PEPNet(Sharing):
         return {}
 
 
-def _columns(features: Mapping[str, Place], prior: Sequence[str]) -> list[int]:
+def _columns(features: Mapping[str, FeatureSlice], prior: Sequence[str]) -> list[int]:
     """The columns of x that hold the prior."""
     problems, columns = Problems(), list[int]()
     if not prior:
@@ -120,7 +120,7 @@ def _columns(features: Mapping[str, Place], prior: Sequence[str]) -> list[int]:
         problems.add(f"prior {', '.join(prior)}: each once")
     for name in prior:
         with problems.collect():
-            place = find_place(features, name, "prior")
+            place = feature_slice(features, name, "prior")
             columns += range(place.start, place.start + place.width)
     problems.raise_if_any()
     return columns

@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 
 from trunkline.errors import Problems, UserError
-from trunkline.mlp import Layers
+from trunkline.nn.mlp import Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names
 from trunkline.sharing.extraction import Extraction, check_counts, specific_counts
 from trunkline.sharing.gating import learning
@@ -78,14 +78,14 @@ class PLE(Sharing):
         self.in_features = in_features
         self.out_features = width
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The tasks' paths `[N, width]` that the last level reads, and its shared experts' outputs if there are any."""
         paths, shared = self._entering(x)[-1]
         last = self._levels()[-1]
         outputs = [] if last.shared is None else [last.shared(shared)]
         return (*(path for path in paths[: self._width()] if path is not None), *outputs)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's mixture at the last level, from its copies alone `[N, out_features]`."""
         check_branches(len(self.tasks), copies)
         *below, last = self._levels()
@@ -111,15 +111,15 @@ class PLE(Sharing):
         """How many paths may enter the last level: the features alone are one."""
         return len(self.tasks) if len(self.levels) > 1 else 1
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Shared experts and shared gates; each task's own experts, and its gates; of all levels."""
         owners: dict[str, list[nn.Parameter]] = {}
         for level in self._levels():
-            for name, parameters in level.owners().items():
+            for name, parameters in level.parameters_by_subnet().items():
                 owners.setdefault(name, []).extend(parameters)
         return learning(owners)
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """All of the levels but the last, and the last one's shared experts."""
         *below, last = self._levels()
         shared = [] if last.shared is None else last.shared.parameters()

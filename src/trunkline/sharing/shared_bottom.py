@@ -5,7 +5,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from trunkline.mlp import MLP, Layers
+from trunkline.nn.mlp import MLP, Layers
 from trunkline.sharing.base import Gates, Sharing
 
 
@@ -29,19 +29,19 @@ class SharedBottom(Sharing):
         self.in_features = in_features
         self.out_features = self.trunk.out_features
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The trunk's output `[N, out_features]`."""
         return (self.trunk(x),)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's copy as it is."""
         return tuple(copy for (copy,) in copies)
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Everything is shared."""
         return {"shared": list(self.trunk.parameters())}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """Everything."""
         return list(self.trunk.parameters())
 

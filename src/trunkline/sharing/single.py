@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import MLP, Layers
+from trunkline.nn.mlp import MLP, Layers
 from trunkline.sharing.base import Gates, Sharing, check_branches, check_names, same
 
 
@@ -58,11 +58,11 @@ class Single(Sharing):
         self.in_features = in_features
         self.out_features = hidden[-1] if hidden else in_features // len(tasks)
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The features `[N, in_features]` as they are."""
         return (x,)
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's perceptron of its slice of its copy `[N, out_features]`."""
         count = len(self.trunk)
         check_branches(count, copies)
@@ -73,11 +73,11 @@ class Single(Sharing):
             slices = tuple(x.chunk(count, dim=1)[t] for t, (x,) in enumerate(copies))
         return tuple(trunk(x) for trunk, x in zip(self.trunk, slices, strict=True))
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Each task owns its trunk."""
         return {f"trunk.{task}": list(trunk.parameters()) for task, trunk in zip(self.tasks, self.trunk, strict=True)}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """None."""
         return []
 

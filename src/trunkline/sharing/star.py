@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trunkline.errors import UserError
-from trunkline.inputs import Place
-from trunkline.mlp import BatchNorm, Layers
+from trunkline.nn.inputs import FeatureSlice
+from trunkline.nn.mlp import BatchNorm, Layers
 from trunkline.sharing.base import Gates, Sharing
-from trunkline.sharing.places import find_place
+from trunkline.sharing.feature_slice import feature_slice
 from trunkline.sharing.trunk import check_trunk
 
 
@@ -52,21 +52,21 @@ class STAR(Sharing):
             column.
 
     Example:
-        >>> sharing = STAR(5, {"page": Place(0, 4, 0, 2)}, domain="page", hidden=[16, 8])
+        >>> sharing = STAR(5, {"page": FeatureSlice(0, 4, 0, 2)}, domain="page", hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split, torch.tensor([[2], [3], [2]]))
     """
 
     def __init__(
         self,
         in_features: int,
-        features: Mapping[str, Place],
+        features: Mapping[str, FeatureSlice],
         *,
         domain: str,
         hidden: Sequence[int] = (256, 128),
         layers: Layers | None = None,
     ) -> None:
         super().__init__()
-        self.place = find_place(features, domain, "domain")
+        self.place = feature_slice(features, domain, "domain")
         check_trunk(in_features, hidden)
         made = layers or Layers()
         self.trunk = nn.ModuleList(
@@ -75,7 +75,7 @@ class STAR(Sharing):
         self.in_features = in_features
         self.out_features = hidden[-1]
 
-    def cut(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+    def shared(self, x: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The trunk's output `[N, out_features]`."""
         if ids.shape[1] <= self.place.column:
             raise UserError(
@@ -94,17 +94,17 @@ class STAR(Sharing):
             x = layer(x, rows)
         return x
 
-    def own(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    def per_task(self, copies: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
         """Each task's copy as it is."""
         return tuple(copy for (copy,) in copies)
 
-    def owners(self) -> Mapping[str, Sequence[nn.Parameter]]:
+    def parameters_by_subnet(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Everything is shared; what scales it for each domain is a subnet of its own."""
         domain = [parameter for layer in self.trunk for parameter in layer.get_submodule("domain").parameters()]
         own = {id(parameter) for parameter in domain}
         return {"shared": [p for p in self.trunk.parameters() if id(p) not in own], "domain": domain}
 
-    def before_cut(self) -> Sequence[nn.Parameter]:
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
         """Everything."""
         return list(self.trunk.parameters())
 

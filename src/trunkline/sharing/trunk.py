@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import nn
 
 from trunkline.errors import UserError
-from trunkline.mlp import MLP, Layers, check_widths
+from trunkline.nn.mlp import MLP, Layers, check_widths
 
 
 def trunk_layers(in_features: int, hidden: Sequence[int], layers: Layers | None = None) -> nn.ModuleList:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from trunkline.inputs import Ragged
+from trunkline.nn.inputs import Ragged
 
 
 @final

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.foreign import parse_json
-from trunkline.inputs import Grid, Inputs, ListFeature, Ragged
+from trunkline.nn.inputs import Grid, Inputs, ListFeature, Ragged
 from trunkline.tables.columns import (
     Buckets,
     Column,
@@ -28,6 +27,7 @@ from trunkline.tables.columns import (
 from trunkline.tables.columns.threads import in_threads
 from trunkline.tables.rows import ROW, BadValue
 from trunkline.tables.schema import Feature, check_features
+from trunkline.untrusted import parse_json
 
 BLOCK = 1 << 16
 """Rows encoded at a time by one thread: what it writes stays near the processor."""

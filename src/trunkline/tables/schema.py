@@ -7,7 +7,7 @@ from typing import Any, Literal, final, get_args
 import polars as pl
 
 from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.inputs import Pool
+from trunkline.nn.inputs import Pool
 from trunkline.tables.rows import ROW
 
 Kind = Literal["categorical", "hashed", "bag", "sequence", "numeric", "vector", "boolean", "datetime"]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trunkline.foreign import read_json
-from trunkline.inputs import Ragged
+from trunkline.nn.inputs import Ragged
 from trunkline.tables.batch import Batch
+from trunkline.untrusted import read_json
 
 META = "meta.json"
 FORMAT = 1

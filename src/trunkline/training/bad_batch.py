@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 @final
-class BadGradients(Exception):
+class NonFiniteGradients(Exception):
     """A finite loss had a gradient that is not."""
 
 
@@ -24,12 +24,12 @@ def check_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Find a gradient that is not a number, or infinite.
 
     Raises:
-        BadGradients: there is one.
+        NonFiniteGradients: there is one.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     dense = [g._values() if g.is_sparse else g for g in gradients]
     if dense and not torch.stack(torch._foreach_norm(dense)).isfinite().all():
-        raise BadGradients
+        raise NonFiniteGradients
 
 
 def broken_tasks(names: Sequence[str], losses: Tensor) -> list[str]:
@@ -53,7 +53,7 @@ def bad_rows(network: Network, batch: Batch) -> list[int]:
     return [int(row) for row in bad.nonzero()]
 
 
-def told(broken: Sequence[str], *, step: int, epoch: int, rows: Sequence[int]) -> str:
+def nonfinite_message(broken: Sequence[str], *, step: int, epoch: int, rows: Sequence[int]) -> str:
     """What to tell of a batch that stops the training.
 
     Args:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self, final
+from typing import final
 
 import torch
 from pydantic import TypeAdapter
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from trunkline.errors import UserError
-from trunkline.rowwise import RowWise
-from trunkline.training.files import load_into, read_tensors, write_tensors
+from trunkline.optim.rowwise import RowWise
+from trunkline.random_state import random_state, set_random_state
+from trunkline.runs.files import load_into, read_tensors, write_tensors
 
 
 @final
@@ -122,42 +123,6 @@ class Checkpoint:
             set_random_state(_under("random", tensors))
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise UserError(f"{path} does not fit this training: {' '.join(str(error).split())}") from None
-
-
-@final
-class isolated_random:  # used as a verb: `with isolated_random(seed):`
-    """Inside, torch's generators start from a seed; outside, they never notice.
-
-    Args:
-        seed: what they start from; None leaves them as they are inside.
-    """
-
-    def __init__(self, seed: int | None) -> None:
-        self.seed = seed
-
-    def __enter__(self) -> Self:
-        self._before = random_state()
-        if self.seed is not None:
-            torch.manual_seed(self.seed)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        set_random_state(self._before)
-
-
-def random_state() -> dict[str, Tensor]:
-    """The state of torch's generators, by device."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: dict[str, Tensor]) -> None:
-    """Put back what `random_state` gave."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
 
 
 def _check_state(optimizer: Optimizer, state: Mapping[int, Mapping[str, Tensor]]) -> None:

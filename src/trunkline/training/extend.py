@@ -7,22 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trunkline.assembly.build import build_features, check_config, check_subnets
 from trunkline.config import Config, TrainingConfig
 from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
+from trunkline.inference.calibration import check_calibration
+from trunkline.inference.model import Model
 from trunkline.network import Network
-from trunkline.training.build import build_features, check_config, check_subnets
-from trunkline.training.calibration import check_calibration
-from trunkline.training.data import prepare
-from trunkline.training.files import RunFolder, TemporaryFolder, write_text
+from trunkline.preparation.data import prepare
+from trunkline.preparation.fitting import fit_labels
+from trunkline.preparation.partition import open_parts
+from trunkline.runs.artifacts import write_fitted
+from trunkline.runs.files import RunFolder, TemporaryFolder, write_text
+from trunkline.tables.frames import as_polars
+from trunkline.trackers import check_trackers
 from trunkline.training.fit import Watcher, resolved, train_prepared
-from trunkline.training.fit_pass import fit_labels
-from trunkline.training.fitted import write_fitted
-from trunkline.training.frames import as_polars
 from trunkline.training.loop import Loop
-from trunkline.training.model import Model
-from trunkline.training.parts import open_parts
-from trunkline.training.trackers import check_trackers
 
 SECTIONS = ("tasks", "data", "balance", "optimizer", "training")
 """What an extension may say; features and network are the run's."""
@@ -136,7 +136,7 @@ def _together(
     problems.raise_if_any()
     base = old.config.model_dump(mode="json")
     (base["data"].get("split") or {}).pop("result", None)
-    for name in old.network.owners():
+    for name in old.network.parameters_by_subnet():
         # A rate of the run's own is not one for the extension.
         base["optimizer"]["subnets"].get(name, {}).pop("lr", None)
     if old_lr == 0:
@@ -162,7 +162,7 @@ def _with_rates(config: Config, old: Model, old_lr: float) -> Config:
     """The config in which every subnet that the run had learns at `old_lr`, unless the config names its rate."""
     raw = config.model_dump(mode="json")
     subnets = raw["optimizer"]["subnets"]
-    had = [name for name in old.network.owners() if name != "balance"]
+    had = [name for name in old.network.parameters_by_subnet() if name != "balance"]
     raw["optimizer"]["subnets"] = subnets | {name: {"lr": old_lr, **subnets.get(name, {})} for name in had}
     return Config.make(raw)
 
@@ -195,7 +195,7 @@ def _parts(network: Network) -> dict[str, tuple[torch.Size, str]]:
     names = {id(p): f"{part}.{name}" for part, module in parts.items() for name, p in module.named_parameters()}
     return {
         names[id(p)]: (p.shape, subnet)
-        for subnet, parameters in network.owners().items()
+        for subnet, parameters in network.parameters_by_subnet().items()
         for p in parameters
         if id(p) in names
     }

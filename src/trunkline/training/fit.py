@@ -9,12 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trunkline.config import Config
-from trunkline.errors import Problems, UserError
-from trunkline.network import Network
-from trunkline.tables import Batch, Batches
-from trunkline.tasks import Task
-from trunkline.training.build import (
+from trunkline.assembly.build import (
     build_features,
     build_network,
     build_objective,
@@ -23,21 +18,27 @@ from trunkline.training.build import (
     check_subnets,
     pick_device,
 )
-from trunkline.training.calibration import check_calibration, fit_calibrators, write_calibrators
-from trunkline.training.checkpoint import Checkpoint, Progress, isolated_random
-from trunkline.training.curves import curves
-from trunkline.training.data import Data, check_files, prepare
-from trunkline.training.evaluate import final_outputs, raw_outputs, scores
-from trunkline.training.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
-from trunkline.training.fitted import read_fitted, write_fitted
-from trunkline.training.frames import as_polars
+from trunkline.config import Config
+from trunkline.errors import Problems, UserError
+from trunkline.inference.calibration import check_calibration, fit_calibrators, write_calibrators
+from trunkline.inference.curves import curves
+from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.model import Model
+from trunkline.inference.residual_scale import noise
+from trunkline.metrics import Scores, selection
+from trunkline.network import Network
+from trunkline.preparation.data import Data, check_files, prepare
+from trunkline.random_state import isolated_random
+from trunkline.runs.artifacts import read_fitted, write_fitted
+from trunkline.runs.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
+from trunkline.runs.history import History
+from trunkline.tables import Batch, Batches
+from trunkline.tables.frames import as_polars
+from trunkline.tasks import Task
+from trunkline.trackers import Tracking, check_trackers
+from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.freeze import freeze
-from trunkline.training.history import History
 from trunkline.training.loop import Line, Loop
-from trunkline.training.metrics import Scores, selection
-from trunkline.training.model import Model
-from trunkline.training.noise import noise
-from trunkline.training.trackers import Tracking, check_trackers
 
 Watcher = Callable[[Line], None]
 

@@ -54,7 +54,7 @@ def learning(network: Network) -> Tensor:
         raw = raws[task.name].sum()
         read = [
             parameter
-            for subnet, parameters in embedding.owners().items()
+            for subnet, parameters in embedding.parameters_by_subnet().items()
             for parameter in parameters
             if not sharing.separate or subnet.endswith(f".{task.name}")
         ]

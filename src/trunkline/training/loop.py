@@ -15,21 +15,21 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import ObjectiveBalancer, RevisedUncertainty, Uncertainty
-from trunkline.embedding import Found
 from trunkline.errors import UserError
-from trunkline.inputs import Ragged
+from trunkline.inference.evaluate import autocast, evaluate
+from trunkline.inference.gating import gate_facts, unused_experts
+from trunkline.metrics import Scores
 from trunkline.network import Network
-from trunkline.schedules import set_rates
+from trunkline.nn.embedding import LookupPlan
+from trunkline.nn.inputs import Ragged
+from trunkline.optim.schedules import set_rates
 from trunkline.tables import Batch, Batches
-from trunkline.training.bad_batch import BadGradients, bad_rows, broken_tasks, check_gradients, told
+from trunkline.training.bad_batch import NonFiniteGradients, bad_rows, broken_tasks, check_gradients, nonfinite_message
 from trunkline.training.checkpoint import Checkpoint
-from trunkline.training.evaluate import autocast, evaluate
 from trunkline.training.freeze import learning, train_mode
-from trunkline.training.gating import gate_facts, unused_experts
-from trunkline.training.metrics import Scores
+from trunkline.training.loss_meter import LossMeter
 from trunkline.training.rerun import Rerun
 from trunkline.training.updates import Updates
-from trunkline.training.watch import Watch
 
 Line = dict[str, Any]
 
@@ -87,7 +87,7 @@ class Loop:
             KeyboardInterrupt: after Ctrl-C, once the step under way is done and `on_checkpoint` was called.
         """
         p = self.state.progress
-        watch = Watch([task.name for task in self.network.tasks], self.device, sums=p.sums)
+        watch = LossMeter([task.name for task in self.network.tasks], self.device, sums=p.sums)
         saved = time.perf_counter()
         with interrupts() as interrupted:
             while not self.over():
@@ -126,7 +126,7 @@ class Loop:
         p = self.state.progress
         return p.epoch >= self.epochs or (self.patience is not None and p.waited >= self.patience)
 
-    def take(self, batch: Batch, watch: Watch) -> tuple[Tensor, Tensor] | None:
+    def take(self, batch: Batch, watch: LossMeter) -> tuple[Tensor, Tensor] | None:
         """A step on a batch: what `step` gave; None where the batch was left out.
 
         Raises:
@@ -141,7 +141,7 @@ class Loop:
             if not broken:
                 watch.see(p.step, losses, active)
                 return losses, active
-        except BadGradients:
+        except NonFiniteGradients:
             pass
         for buffer, value in buffers:
             buffer.copy_(value)
@@ -149,7 +149,7 @@ class Loop:
         if p.bad_batches > self.bad_batches:
             numbers = self.train.rows_of(p.epoch, p.batch)
             rows = sorted(int(numbers[row]) for row in bad_rows(self.network, batch))
-            raise UserError(told(broken, step=p.step, epoch=p.epoch, rows=rows))
+            raise UserError(nonfinite_message(broken, step=p.step, epoch=p.epoch, rows=rows))
         return None
 
     @property
@@ -167,7 +167,7 @@ class Loop:
         Nothing is learnt where a loss is no number, if the loop is `careful`.
 
         Raises:
-            BadGradients: where bad batches are left out and a gradient is no number; nothing is learnt.
+            NonFiniteGradients: where bad batches are left out and a gradient is no number; nothing is learnt.
         """
         optimizers, scaler, p = self.state.optimizers, self.state.scaler, self.state.progress
         wants = self.objective.observes
@@ -197,7 +197,7 @@ class Loop:
 
     def look_ahead(self, batch: Batch) -> Batch:
         """What can be done for a batch while the one before it is trained on; it runs on the thread that reads."""
-        batch = replace(batch, found=self.network.find(batch.ids, batch.lists))
+        batch = replace(batch, found=self.network.plan_lookups(batch.ids, batch.lists))
         return batch.pin() if self.device.type == "cuda" else batch
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -211,7 +211,7 @@ class Loop:
         ids: Tensor,
         numbers: Tensor,
         lists: Sequence[Ragged],
-        found: Found | None,
+        found: LookupPlan | None,
         labels: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
@@ -268,11 +268,11 @@ class Loop:
         """What the gates do on a batch; see `gate_facts`."""
         return gate_facts(self.network.gates(batch.ids, batch.numbers, batch.lists))
 
-    def line(self, watch: Watch, batch: Batch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
+    def line(self, watch: LossMeter, batch: Batch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
         """What happened lately: mean losses, their sum, the objective's weights, noise, gates, rates and speed."""
         p, names = self.state.progress, watch.tasks
         means = watch.means()
-        objective, weights = self.objective.peek(losses, active)
+        objective, weights = self.objective.evaluate(losses, active)
         line: Line = {
             "step": p.step,
             "epoch": p.epoch,

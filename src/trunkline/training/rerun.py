@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from trunkline.training.checkpoint import random_state, set_random_state
+from trunkline.random_state import random_state, set_random_state
 
 
 @final

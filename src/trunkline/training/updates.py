@@ -22,7 +22,7 @@ class Updates:
         sparse = {id(table) for table in network.embedding.row_sparse()}
         self._dense: dict[str, list[nn.Parameter]] = {
             name: [p for p in parameters if p.requires_grad and id(p) not in sparse]
-            for name, parameters in network.owners().items()
+            for name, parameters in network.parameters_by_subnet().items()
         }
         self._before = {name: [p.detach().clone() for p in parameters] for name, parameters in self._dense.items()}
 

@@ -1,12 +1,12 @@
 """Whether every value of a space is possible, before anything is trained."""
 
+from trunkline.assembly.build import build_tasks, check_subnets
 from trunkline.config import Config
 from trunkline.config.yaml_file import parts_of
 from trunkline.errors import Problems, UserError
-from trunkline.insight.own_rates import matched
-from trunkline.insight.variants import shown, varied
-from trunkline.training.build import build_tasks, check_subnets
-from trunkline.training.data import Data
+from trunkline.insight.comparison.own_rates import matched
+from trunkline.insight.comparison.variants import shown, varied
+from trunkline.preparation.data import Data
 from trunkline.tuning.space import Choice, Space
 
 

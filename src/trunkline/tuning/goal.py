@@ -6,8 +6,8 @@ from typing import Self, final
 
 from trunkline.config.tune import GuardrailConfig, TuneConfig
 from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.metrics import METRICS, Scores
 from trunkline.tasks import Task
-from trunkline.training.metrics import METRICS, Scores
 
 
 @final

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from trunkline.insight.markdown import DASH, table
-from trunkline.insight.variants import shown
+from trunkline.insight.comparison.markdown import DASH, table
+from trunkline.insight.comparison.variants import shown
 from trunkline.tuning.result import TrialResult, Tuning
 
 

@@ -1,9 +1,9 @@
 """The files that a study leaves."""
 
-from trunkline.training.files import write_json, write_text
+from trunkline.runs.files import write_json, write_text
 from trunkline.tuning.markdown import markdown
 from trunkline.tuning.result import TrialResult, Tuning
-from trunkline.tuning.turn import Setup
+from trunkline.tuning.trial import Setup
 
 BEST, FRONT = "best.yaml", "front"
 

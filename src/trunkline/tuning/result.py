@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trunkline.errors import UserError
 from trunkline.insight.result_file import read_result
-from trunkline.training.metrics import Scores
+from trunkline.metrics import Scores
 from trunkline.tuning.goal import Goal
 from trunkline.tuning.study import EPOCHS, PROBLEM, RUN, SCORES, SECONDS, VALUES, Study
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, final
 from trunkline.config import Config
 from trunkline.config.yaml_file import parts_of
 from trunkline.errors import Problems, UserError
-from trunkline.insight.variants import shown
+from trunkline.insight.comparison.variants import shown
 
 _OF_A_RANGE = {"low", "high", "log", "step"}
 _PLAIN = (str, int, float, bool, type(None))

@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trunkline.assembly.build import build_features, check_config, pick_device
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
-from trunkline.insight.joint_folder import ENCODER, begin
-from trunkline.insight.pool import Event, cores, run_apart, run_here
-from trunkline.insight.rows import shared
-from trunkline.training.build import build_features, check_config, pick_device
-from trunkline.training.data import check_files, prepare
-from trunkline.training.files import TemporaryFolder
+from trunkline.insight.comparison.shared_data import shared
+from trunkline.insight.comparison.shared_folder import ENCODER, begin
+from trunkline.insight.parallel.pool import Event, cores, run_apart, run_here
+from trunkline.preparation.data import check_files, prepare
+from trunkline.runs.files import TemporaryFolder
+from trunkline.tables.frames import as_polars
 from trunkline.training.fit import resolved
-from trunkline.training.frames import as_polars
 from trunkline.tuning.checks import check_rates, check_space
 from trunkline.tuning.goal import Goal
 from trunkline.tuning.order import Order
@@ -25,7 +25,7 @@ from trunkline.tuning.space import Space
 if TYPE_CHECKING:
     from trunkline.tuning.result import Tuning
     from trunkline.tuning.study import Study
-    from trunkline.tuning.turn import Setup
+    from trunkline.tuning.trial import Setup
 
 FREE = {"tune": {"trials", "sampler", "prune"}, "training": {"trackers"}}
 """What may change when a study goes on."""
@@ -90,7 +90,7 @@ def tune(
     key = begin(folder, "study", raw, data)
 
     from trunkline.tuning.study import Study
-    from trunkline.tuning.turn import Setup
+    from trunkline.tuning.trial import Setup
 
     goal = Goal.make(config.tune, data.labels.tasks)
     setup = Setup(config, goal, space, data, folder, folder / ENCODER)
@@ -145,8 +145,8 @@ def _searched(
 ) -> "Tuning":
     from trunkline.tuning.publish import publish
     from trunkline.tuning.result import result
-    from trunkline.tuning.turn import turn
-    from trunkline.tuning.turn_worker import MODULE
+    from trunkline.tuning.trial import turn
+    from trunkline.tuning.trial_worker import MODULE
 
     assert setup.config.tune is not None
     until, wanted = None if seconds is None else time.time() + seconds, setup.config.tune.trials

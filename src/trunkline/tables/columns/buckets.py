@@ -6,8 +6,8 @@ from typing import Any, Self, final
 import numpy as np
 import polars as pl
 
-from trunkline.embedding import MISSING, UNSEEN
 from trunkline.errors import UserError
+from trunkline.nn.embedding import MISSING, UNSEEN
 from trunkline.tables.columns.stable_hash import stable_hash
 from trunkline.tables.columns.vocabulary import missing_in
 from trunkline.tables.schema import MOST_ROWS

@@ -6,9 +6,9 @@ from typing import final
 import numpy as np
 import polars as pl
 
-from trunkline.embedding import MISSING
 from trunkline.errors import UserError
-from trunkline.inputs import Pool
+from trunkline.nn.embedding import MISSING
+from trunkline.nn.inputs import Pool
 from trunkline.tables.columns.buckets import Buckets
 from trunkline.tables.columns.counts import Counts, make_vocabulary
 from trunkline.tables.columns.id_column import CategoricalFitter, HashedFitter

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
-from trunkline.inputs import Grid
+from trunkline.nn.inputs import Grid
 from trunkline.tables.columns.indicator import missing_in, write_indicator
 from trunkline.tables.columns.moments import Moments
 from trunkline.tables.columns.sample import Sample

@@ -6,8 +6,8 @@ from typing import Any, Self, final
 import numpy as np
 import polars as pl
 
-from trunkline.embedding import MISSING, UNSEEN
 from trunkline.errors import UserError
+from trunkline.nn.embedding import MISSING, UNSEEN
 from trunkline.tables.columns.lookup import make_lookup
 
 _DTYPES: dict[str, pl.DataType] = {str(dtype): dtype for dtype in (pl.String(), pl.Int64(), pl.UInt64(), pl.Float64())}

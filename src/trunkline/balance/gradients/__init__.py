@@ -1,0 +1,1 @@
+"""Methods that balance the tasks' gradients, a file each."""

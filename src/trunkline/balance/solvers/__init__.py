@@ -1,0 +1,1 @@
+"""The small problems that gradient methods solve."""

@@ -1,0 +1,102 @@
+"""A whole training, as one validated model: all problems at once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from trunkline.config.balance import BalanceConfig
+from trunkline.config.data import DataConfig
+from trunkline.config.features import FeatureConfig
+from trunkline.config.messages import in_users_words
+from trunkline.config.network import NetworkConfig
+from trunkline.config.optimizer import OptimizerConfig
+from trunkline.config.section import Section
+from trunkline.config.tasks import AnyTask
+from trunkline.config.training import TrainingConfig
+from trunkline.config.tune import TuneConfig
+from trunkline.config.yaml_file import load_yaml, put
+from trunkline.errors import Problems, UserError
+from trunkline.tables.schema import Feature, check_features
+
+
+class Config(Section):
+    """A whole training, as `trunkline train` reads it."""
+
+    data: DataConfig = DataConfig()
+    features: Literal["auto"] | dict[str, FeatureConfig] = "auto"
+    tasks: dict[str, AnyTask] = Field(min_length=1)
+    network: NetworkConfig = NetworkConfig()
+    balance: BalanceConfig = BalanceConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    tune: TuneConfig | None = None
+
+    @field_validator("features")
+    @classmethod
+    def _some_feature(cls, features: Any) -> Any:
+        if not features:
+            raise ValueError("no feature: name at least one, or write 'auto'")
+        if features != "auto":
+            made, problems = [], Problems()
+            for name, feature in features.items():
+                with problems.collect():
+                    made.append(Feature(name=name, **feature.model_dump()))
+            if not problems:
+                with problems.collect():
+                    check_features(made)
+            problems.raise_if_any()
+        return features
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = []
+        for place in ("objective", "gradients"):
+            method = getattr(self.balance, place)
+            for option, value in (method.values if method else {}).items():
+                if isinstance(value, dict) and option != "arguments" and set(value) != set(self.tasks):
+                    problems.append(
+                        f"balance.{place}.{option} names {', '.join(value) or 'nothing'}; "
+                        f"it needs each task: {', '.join(self.tasks)}"
+                    )
+        if isinstance(self.features, dict):
+            for name, task in self.tasks.items():
+                if (task.label or name) in self.features:
+                    problems.append(
+                        f"features.{task.label or name} is the label of task {name}; a label cannot be a feature "
+                        "(use reads, or drop it)"
+                    )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @classmethod
+    def make(
+        cls, source: "Config | Mapping[str, Any] | str | Path", *, overrides: Mapping[str, Any] | None = None
+    ) -> Self:
+        """A config from a YAML file, a mapping or a config.
+
+        Args:
+            source: where the config is.
+            overrides: values by dotted path, `{"optimizer.lr": 0.01}`; a part that holds dots stands in double quotes.
+
+        Raises:
+            UserError: a missing or malformed file, an unknown key, a wrong value; all of them.
+        """
+        name = "the config"
+        if isinstance(source, (str, Path)):
+            name, raw = str(source), load_yaml(Path(source))
+        else:
+            raw = source.model_dump() if isinstance(source, Config) else dict(source)
+        for path, value in (overrides or {}).items():
+            put(raw, path, value)
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise UserError(in_users_words(error, cls, name)) from None
+
+    def to_yaml(self) -> str:
+        """The whole config with every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,246 @@
+"""Estimates corrected after the training, on the validation rows."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trunkline.errors import Problems, UserError
+from trunkline.runs.files import write_json
+from trunkline.tasks import Binary, Multiclass, Task
+from trunkline.untrusted import read_json
+
+WIDEST = 12.0
+"""|log factor| beyond which a temperature is not sought: rows told apart perfectly would send it to infinity."""
+
+
+class Calibrator(Protocol):
+    """From a task's raw outputs to corrected ones."""
+
+    kind: ClassVar[str]
+    tasks: ClassVar[tuple[type[Task], ...]]
+    """The kinds of task that it can correct."""
+
+    @classmethod
+    def fit(cls, task: Task, raw: Tensor, label: Tensor, weight: Tensor) -> Self:
+        """The correction under which labels `[N]` are most likely, given raw `[N, outputs]` and row weights `[N]`."""
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Raw outputs `[N, outputs]` -> the same."""
+
+
+@final
+@dataclass(frozen=True)
+class Temperature:
+    """Logits times one factor (Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv 1706.04599).
+
+    It makes estimates more or less sure of themselves and leaves their order, and the most probable class, as it is.
+
+    Attributes:
+        factor: 1/temperature, above 0.
+
+    Raises:
+        UserError: another factor.
+    """
+
+    factor: float
+
+    kind: ClassVar[str] = "temperature"
+    tasks: ClassVar[tuple[type[Task], ...]] = (Binary, Multiclass)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.factor, bool) or not 0 < self.factor < math.inf:
+            raise UserError(f"factor {self.factor}: it must be above 0 and finite")
+
+    @classmethod
+    def fit(cls, task: Task, raw: Tensor, label: Tensor, weight: Tensor) -> Self:
+        """The factor with the least log loss: the root of a derivative that rises with the factor."""
+        raw = raw.double()
+
+        def slope(log_factor: float) -> float:
+            factor = torch.tensor(log_factor, dtype=torch.float64).exp().requires_grad_()
+            loss = (task.loss(raw * factor, label.double()) * weight.double()).sum()
+            return float(torch.autograd.grad(loss, factor)[0])
+
+        low, high = -WIDEST, WIDEST
+        with torch.enable_grad():
+            for _ in range(60):
+                middle = (low + high) / 2
+                low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+        return cls(float(np.exp((low + high) / 2)))
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Raw outputs `[N, outputs]` -> the same, times the factor."""
+        return raw * self.factor
+
+
+@final
+@dataclass(frozen=True)
+class Isotonic:
+    """The rising step function from logits to probabilities that fits best, drawn through its steps' ends.
+
+    Zadrozny and Elkan 2002, Transforming Classifier Scores into Accurate Multiclass Probability Estimates. scikit-learn
+    fits it. Probabilities end at 1/(n+2) and 1 - 1/(n+2) for n validation rows, as n rows can tell no more (Laplace's
+    rule of succession); beyond the logits seen there the function is constant.
+
+    Attributes:
+        logits: `[K]` rising.
+        corrected: `[K]` the corrected logits there.
+
+    Raises:
+        UserError: none of them, or not as many of one as of the other; logits that do not rise.
+    """
+
+    logits: tuple[float, ...]
+    corrected: tuple[float, ...]
+
+    kind: ClassVar[str] = "isotonic"
+    tasks: ClassVar[tuple[type[Task], ...]] = (Binary,)
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(one, float) and math.isfinite(one) for one in (*self.logits, *self.corrected)):
+            raise UserError("logits and corrected ones must be finite numbers")
+        rising = bool((np.diff(self.logits) > 0).all() and (np.diff(self.corrected) >= 0).all())
+        if not self.logits or len(self.logits) != len(self.corrected) or not rising:
+            raise UserError(f"{len(self.logits)} logits for {len(self.corrected)} corrected ones: as many, and rising")
+
+    @classmethod
+    def fit(cls, task: Task, raw: Tensor, label: Tensor, weight: Tensor) -> Self:
+        """The least squares fit to labels 0 and 1.
+
+        Raises:
+            UserError: scikit-learn is not installed.
+        """
+        fitted = _isotonic_regression(task)(out_of_bounds="clip")
+        fitted.fit(raw[:, 0].double().numpy(), label.double().numpy(), sample_weight=weight.double().numpy())
+        least = 1 / (len(label) + 2)
+        p = np.clip(fitted.y_thresholds_, least, 1 - least)
+        return cls(tuple(fitted.X_thresholds_.tolist()), tuple((np.log(p) - np.log1p(-p)).tolist()))
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Logits `[N, 1]` -> corrected ones."""
+        corrected = np.interp(raw.double().cpu().numpy(), self.logits, self.corrected)
+        return torch.from_numpy(corrected).to(raw)
+
+
+def _isotonic_regression(task: Task) -> Any:
+    """The class of scikit-learn."""
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError as error:
+        raise UserError(
+            f"task {task.name}: calibrate isotonic needs scikit-learn ({error}); pip install 'trunkline[calibration]'"
+        ) from error
+    return IsotonicRegression
+
+
+CALIBRATORS: dict[str, type[Temperature] | type[Isotonic]] = {kind.kind: kind for kind in (Temperature, Isotonic)}
+"""The corrections a config can name, beside `none`."""
+Calibrators = Mapping[str, Calibrator]
+
+
+def check_calibration(asked: Mapping[str, str], tasks: Sequence[Task], *, valid: bool) -> None:
+    """Refuse what cannot be calibrated.
+
+    Args:
+        asked: by task, `none` or a name in `CALIBRATORS`.
+        tasks: the tasks.
+        valid: whether there will be validation rows.
+
+    Raises:
+        UserError: a kind of task that the correction does not suit, no validation rows, scikit-learn that is not
+            installed; all of them.
+    """
+    problems = Problems()
+    for task in tasks:
+        kind = asked.get(task.name, "none")
+        if kind == "none":
+            continue
+        fits = [name for name, calibrator in CALIBRATORS.items() if isinstance(task, calibrator.tasks)]
+        if kind not in fits:
+            problems.add(
+                f"tasks.{task.name}.calibrate: {kind} does not suit a {task.kind} task; for it there is "
+                f"{' and '.join(fits) or 'none'}"
+            )
+        elif not valid:
+            problems.add(f"tasks.{task.name}.calibrate: {kind} needs validation rows; give data.valid or a split")
+        if kind == Isotonic.kind:
+            with problems.collect():
+                _isotonic_regression(task)
+    problems.raise_if_any()
+
+
+def fit_calibrators(
+    asked: Mapping[str, str],
+    tasks: Sequence[Task],
+    raws: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+) -> dict[str, Calibrator]:
+    """The corrections asked for, fitted to observed rows; a task without one is left as it is.
+
+    Args:
+        asked: by task, `none` or a name in `CALIBRATORS`.
+        tasks: the tasks.
+        raws: `{task: [N, outputs]}`, of a task with a `space` joint.
+        labels: `{task: [N]}`.
+        weights: `{task: [N]}` of the tasks that have them.
+    """
+    found: dict[str, Calibrator] = {}
+    for task in tasks:
+        kind, label = asked.get(task.name, "none"), labels[task.name]
+        weight = weights.get(task.name, torch.ones_like(label))
+        observed = ~label.isnan() & (weight > 0)
+        if kind != "none" and observed.any():
+            fit: Callable[..., Calibrator] = CALIBRATORS[kind].fit
+            found[task.name] = fit(task, raws[task.name][observed], label[observed], weight[observed])
+    return found
+
+
+def write_calibrators(path: Path, calibrators: Calibrators) -> None:
+    """Write them as JSON, whole or not at all."""
+    plain = {name: {"kind": one.kind, **vars(one)} for name, one in calibrators.items()}
+    write_json(path, plain)
+
+
+def read_calibrators(path: Path) -> dict[str, Calibrator]:
+    """What `write_calibrators` wrote.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    calibrators: dict[str, Calibrator] = {}
+    read = read_json(path)
+    try:
+        for name, values in read.items():
+            plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
+            make: Callable[..., Calibrator] = CALIBRATORS[values["kind"]]
+            calibrators[name] = make(**plain)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    return calibrators
+
+
+def check_calibrators(calibrators: Calibrators, tasks: Sequence[Task], *, name: str) -> None:
+    """Refuse corrections of other tasks.
+
+    Args:
+        calibrators: as read.
+        tasks: of the run.
+        name: of the file, for messages.
+
+    Raises:
+        UserError: a task that is not there, or of a kind that its correction does not suit; all of them.
+    """
+    problems, kinds = Problems(), {task.name: type(task) for task in tasks}
+    for task, made in calibrators.items():
+        if task not in kinds:
+            problems.add(f"{name} corrects {task!r}, which is none of the tasks {', '.join(kinds)}")
+        elif not issubclass(kinds[task], made.tasks):
+            problems.add(f"{name} corrects {task} by {made.kind}, which does not suit a {kinds[task].kind} task")
+    problems.raise_if_any()

@@ -1,0 +1,303 @@
+"""A trained model: loaded from a run folder, called with a frame."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Self, final
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from trunkline.assembly.build import build_network, build_tasks, pick_device
+from trunkline.assembly.memory import NumbersAtHand
+from trunkline.config import Config
+from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
+from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.residual_scale import measured
+from trunkline.metrics import Scores
+from trunkline.network import Network
+from trunkline.random_state import isolated_random
+from trunkline.runs.artifacts import read_fitted
+from trunkline.runs.files import RunFolder, load_into, read_tensors
+from trunkline.runs.history import read_history
+from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
+from trunkline.tables.encoder import Encoded
+from trunkline.tables.frames import as_polars, is_pandas
+from trunkline.tables.prefetch import ahead
+from trunkline.tables.source import Files
+from trunkline.tasks import Binary, Multiclass, Task
+from trunkline.untrusted import read_json
+
+CHUNK = 65_536
+"""Rows read and encoded at a time."""
+STEP = 8192
+"""Rows in one forward pass: with more of them the layers' outputs leave the processor's cache."""
+
+
+@final
+class Model:
+    """Estimates of every task for any rows that have the feature columns.
+
+    Args:
+        config: the run's resolved config.
+        encoder: from feature columns to tensors.
+        labels: classes and label units.
+        network: trained, in evaluation mode.
+        sigma: of each task whose likelihood has a width that the run measures, in its label's unit.
+        calibrators: corrections of estimates.
+        path: the run folder.
+        holder: keeps a temporary run folder alive.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        encoder: Encoder,
+        labels: Labels,
+        network: Network,
+        *,
+        sigma: Mapping[str, float | None],
+        calibrators: Calibrators | None = None,
+        path: Path,
+        holder: Any = None,
+    ) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.labels = labels
+        self.network = network
+        self.sigma = dict(sigma)
+        self.calibrators = dict(calibrators or {})
+        self.path = path
+        self._holder = holder
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto", holder: Any = None) -> Self:
+        """The model of a run folder, finished or not, once an epoch has been selected.
+
+        Args:
+            path: the run folder.
+            device: `auto`, `cpu`, `cuda` or `mps`.
+            holder: kept alive with the model.
+
+        Raises:
+            UserError: no run lies there, or its files cannot be read or do not fit together.
+        """
+        run = RunFolder(Path(path))
+        if not run.config.exists():
+            raise UserError(f"{path} is no run folder: {run.config.name} is missing")
+        if not run.model.exists():
+            raise UserError(f"{path} has no trained model yet; finish its first epoch: trunkline train --resume")
+        config = Config.make(run.config)
+        encoder, labels = read_fitted(run.encoder, build_tasks(config))
+        calibrators = read_calibrators(run.calibration) if run.calibration.exists() else {}
+        check_calibrators(calibrators, labels.tasks, name=str(run.calibration))
+        with isolated_random(None):
+            # A config can ask for any size of network; what the file does not hold is given no memory.
+            try:
+                with torch.device("meta"), NumbersAtHand():
+                    shape = build_network(config, labels.tasks, encoder.inputs).state_dict()
+            except (RuntimeError, OverflowError, TypeError) as error:
+                raise UserError(f"{run.config} asks for a network that cannot be made: {error}") from None
+            tensors, facts = read_tensors(run.model, like=shape)
+            _check_estimates(tensors, facts, name=str(run.model))
+            network = build_network(config, labels.tasks, encoder.inputs)
+        load_into(network, tensors, name=str(run.model))
+        network.to(pick_device(config.training.model_copy(update={"device": device}))).eval()
+        return cls(
+            config,
+            encoder,
+            labels,
+            network,
+            sigma=facts.get("sigma", {}),
+            calibrators=calibrators,
+            path=run.path,
+            holder=holder,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """`metrics.json` of the run.
+
+        Raises:
+            UserError: the run has not ended, or the file is damaged.
+        """
+        path = RunFolder(self.path).metrics
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise UserError(f"{path} holds {type(found).__name__}; it must hold keys")
+        return found
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of the run's history."""
+        return read_history(RunFolder(self.path).history)
+
+    def __call__(self, frame: Any) -> Any:
+        """Estimates for a polars or pandas frame, as the same sort of frame, row for row.
+
+        A binary task gives column `<task>`, the probability of 1; one with `space: click` the joint probability, and
+        `<task>_given_click` the tower's own. A multiclass task gives `<task>`, the most probable class, and
+        `<task>_<class>`, the probability of each. Any other gives `<task>` in the label's unit and what its likelihood
+        has beside it (`<task>_low` and `<task>_high`, the ends of a 90 % interval, `<task>_sigma`, …); where the
+        likelihood has no width of its own, `<task>_sigma` is the root mean squared error over the run's validation
+        rows. Calibrated tasks are calibrated here.
+
+        Raises:
+            UserError: a feature column that is missing or holds what it cannot; further columns are ignored.
+        """
+        estimates = self.estimate(as_polars(frame))
+        return estimates.to_pandas().set_index(frame.index) if is_pandas(frame) else estimates
+
+    def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """`__call__` for polars."""
+        return self._estimates(self.encoder.encode(frame))
+
+    def _estimates(self, encoded: Encoded) -> pl.DataFrame:
+        raws = {name: raw.double() for name, raw in self._raws(encoded).items()}
+        made = final_outputs(self.network.tasks, raws, self.calibrators)
+        columns: list[pl.Series] = []
+        for task in self.network.tasks:
+            columns += self._columns(task, made[task.name])
+            if task.space is not None:
+                own = task.estimate(raws[task.name]).float()
+                columns.append(pl.Series(f"{task.name}_given_{task.space}", own.numpy()))
+        return pl.DataFrame(columns)
+
+    def _raws(self, encoded: Encoded) -> dict[str, Tensor]:
+        """Raw outputs `[N, outputs]` of each task."""
+        rows = Batch(encoded.ids, encoded.numbers, {}, {}, encoded.lists)
+        if not len(rows):
+            return {task.name: torch.empty(0, task.outputs) for task in self.network.tasks}
+        return raw_outputs(self.network, Batches(store=Store.of(rows), size=STEP), self.device)
+
+    def evaluate(self, data: Any, *, null_values: Sequence[str] = ()) -> Scores:
+        """All metrics of all tasks on labelled rows, from a frame or files; files are read chunk by chunk.
+
+        Raises:
+            UserError: what reading and encoding find wrong.
+        """
+        parts: list[tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]] = []
+        for encoded, labels, weights in ahead(self._labelled(data, null_values)):
+            parts.append((self._raws(encoded), labels, weights))
+        together = [{name: torch.cat([part[k][name] for part in parts]) for name in parts[0][k]} for k in range(3)]
+        return scores(self.network.tasks, *together, calibrators=self.calibrators)
+
+    def _labelled(
+        self, data: Any, null_values: Sequence[str]
+    ) -> Iterator[tuple[Encoded, dict[str, Tensor], dict[str, Tensor]]]:
+        if isinstance(data, (str, Path, list)):
+            files = Files(data, null_values=null_values or self.config.data.null_values)
+            used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
+            present = files.types
+            frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in present], rows=CHUNK)
+        else:
+            files, frames = None, iter([read(as_polars(data))])
+        for frame in frames:
+            problems = Problems()
+            with nullcontext() if files is None else files.naming():
+                with problems.collect():
+                    encoded = self.encoder.encode(frame)
+                with problems.collect():
+                    labels = self.labels.encode(frame)
+                with problems.collect():
+                    weights = self.labels.weights(frame)
+                problems.raise_if_any()
+            yield encoded, labels, weights
+
+    def stream(
+        self, source: str | Path | Sequence[str | Path], *, keep: Sequence[str] = (), null_values: Sequence[str] = ()
+    ) -> Iterator[pl.DataFrame]:
+        """Estimates beside the columns to keep, chunk by chunk in the files' order; memory does not grow with them.
+
+        A thread reads and encodes the next rows while the network estimates the last ones.
+
+        Args:
+            source: as in `tables.scan`.
+            keep: columns to write beside the estimates; `*` for all.
+            null_values: texts that mean "missing" in CSV; the run's own by default.
+
+        Raises:
+            UserError: unreadable files, no rows, missing or unreadable columns, a kept column that an estimate would
+                replace.
+        """
+        nulls, types = null_values or self.config.data.null_values, self.encoder.csv_types()
+        files = Files(source, null_values=nulls, types=types)
+        kept = list(files.types) if "*" in keep else list(dict.fromkeys(keep))
+        self._check_columns(list(files.types), kept)
+        texts = [name for name in kept if name in types and files.types[name] == pl.String]
+        restore = self._restored(source, texts, nulls)
+        wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
+
+        def encoded() -> Iterator[tuple[pl.DataFrame, Encoded]]:
+            for chunk in files.chunks(columns=wanted, rows=CHUNK):
+                yield chunk.select(kept).with_columns(restore), self.encoder.encode(chunk)
+
+        for beside, rows in ahead(encoded()):
+            yield pl.concat([beside, self._estimates(rows)], how="horizontal")
+
+    @staticmethod
+    def _restored(
+        source: str | Path | Sequence[str | Path], texts: Sequence[str], null_values: Sequence[str]
+    ) -> list[pl.Expr]:
+        """How kept features, read as text for the encoder, get back the types that their files have."""
+        if not texts:
+            return []
+        schema = Files(source, null_values=null_values).types
+        numbers = [pl.col(name).cast(schema[name]) for name in texts if schema[name].is_numeric()]
+        return numbers + [pl.col(name).str.to_lowercase() == "true" for name in texts if schema[name] == pl.Boolean]
+
+    def _check_columns(self, present: Sequence[str], kept: Sequence[str]) -> None:
+        problems = Problems()
+        for name in self.encoder.names:
+            if name not in present:
+                problems.add(f"feature column {name!r} is not in the table{did_you_mean(name, present)}")
+        made = self.estimate(pl.DataFrame({name: [] for name in self.encoder.names})).columns
+        for name in kept:
+            if name not in present:
+                problems.add(f"column {name!r} to keep is not in the table{did_you_mean(name, present)}")
+            elif name in made:
+                problems.add(f"column {name!r} to keep has the name of an estimate; rename it in the table")
+        problems.raise_if_any()
+
+    def _columns(self, task: Task, raw: Tensor) -> list[pl.Series]:
+        name, estimate = task.name, task.estimate(raw)
+        if isinstance(task, Multiclass):
+            classes = self.labels.classes[name]
+            best = estimate.argmax(dim=1).tolist()
+            columns = [pl.Series(name, [classes[i] for i in best], dtype=pl.Series(classes).dtype)]
+            probabilities = estimate.unbind(1)
+            return columns + [
+                pl.Series(f"{name}_{value}", p.float().numpy()) for value, p in zip(classes, probabilities, strict=True)
+            ]
+        if isinstance(task, Binary):
+            return [pl.Series(name, estimate.float().numpy())]
+        columns = [pl.Series(name, estimate.numpy())]
+        columns += [pl.Series(f"{name}_{suffix}", values.numpy()) for suffix, values in task.details(raw).items()]
+        if measured(task):
+            constant = pl.Series(f"{name}_sigma", [self.sigma.get(name)], dtype=pl.Float64)
+            columns.append(constant.new_from_index(0, len(estimate)))
+        return columns
+
+
+def _check_estimates(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, name: str) -> None:
+    """Refuse a network whose estimates could be no numbers.
+
+    Raises:
+        UserError: a tensor that estimates are made of, or a sigma, that is not finite.
+    """
+    for key, tensor in tensors.items():
+        if key.startswith("fork.") or not tensor.is_floating_point() or not tensor.numel():
+            continue  # the fork balances gradients; no estimate reads it
+        if not all(math.isfinite(float(end)) for end in tensor.aminmax()):
+            raise UserError(f"{name}: {key} holds numbers that are not finite; train again, or take another epoch's")
+    sigma = facts.get("sigma", {})
+    if not isinstance(sigma, dict) or not all(one is None or type(one) in (int, float) for one in sigma.values()):
+        raise UserError(f"{name}: sigma {sigma!r} must be a number or nothing for each task")

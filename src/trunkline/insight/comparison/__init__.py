@@ -1,0 +1,1 @@
+"""Is sharing worth it?"""

@@ -1,0 +1,167 @@
+"""What is wrong with a training, and which line of its config would change it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, final
+
+from trunkline.assembly.build import build_features, build_objective, build_optimizers
+from trunkline.config import Config
+from trunkline.errors import UserError
+from trunkline.inference.model import Model
+from trunkline.insight.diagnosis.findings import DETECTORS, Finding, Observations
+from trunkline.insight.diagnosis.measures.pulls import pulls
+from trunkline.insight.diagnosis.observe import (
+    PROBES,
+    STEPS,
+    learned_sigma,
+    observe_network,
+    observe_rows,
+    observe_training,
+    stacked,
+)
+from trunkline.insight.short_run import ShortRun
+from trunkline.preparation.data import Data, prepare
+from trunkline.random_state import isolated_random
+from trunkline.runs.files import RunFolder, load_into, read_tensors
+from trunkline.tables import Batches
+from trunkline.tables.frames import as_polars
+from trunkline.training.freeze import freeze
+
+OPTIONAL = ("gates", "sigma")
+"""What a network or an objective may have nothing of."""
+
+
+@final
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        findings: the weightiest first.
+        looked: at what.
+        skipped: what could not be looked at, and at last why.
+    """
+
+    findings: tuple[Finding, ...]
+    looked: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Everything, as indented JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        lines = []
+        for i, finding in enumerate(self.findings, 1):
+            lines += [f"{i}. [{finding.weight:.2f}] {finding.kind}: {finding.sentence}", f"   change: {finding.remedy}"]
+        lines += [] if self.findings else ["nothing found"]
+        lines.append(f"looked at: {'; '.join(self.looked)}")
+        if self.skipped:
+            lines.append(f"not looked at: {'; '.join(self.skipped)}")
+        return "\n".join(lines)
+
+
+def diagnose(
+    source: Config | Mapping[str, Any] | str | Path,
+    *,
+    train: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    steps: int = STEPS,
+    overrides: Mapping[str, Any] | None = None,
+) -> Diagnosis:
+    """Find what is wrong with a config, by training it briefly, or with a run.
+
+    Args:
+        source: a config as `fit` takes it, or a run folder.
+        train: training rows as a polars or pandas frame, instead of the config's files.
+        valid: validation rows, likewise.
+        test: test rows, likewise.
+        steps: of the brief training.
+        overrides: config values by dotted path; of a config alone.
+
+    Raises:
+        UserError: what is wrong with config and rows; no step; overrides for a run.
+
+    Example:
+        >>> import polars as pl
+        >>> rows = pl.DataFrame({"x": [0.0, 1.0] * 200, "click": [0, 1] * 200, "buy": [0, 1, 0, 0] * 100})
+        >>> config = {"tasks": {"click": "binary", "buy": "binary"}, "training": {"batch_size": 50}}
+        >>> found = diagnose(config, train=rows[:300], valid=rows[300:], steps=10)
+        >>> found.findings[0].kind, found.findings[0].subject
+        ('leak', 'x')
+    """
+    frames = {part: frame for part, frame in (("train", train), ("valid", valid), ("test", test)) if frame is not None}
+    if steps < 1:
+        raise UserError(f"steps {steps}: a brief training takes at least 1")
+    if isinstance(source, (str, Path)) and Path(source).is_dir():
+        if overrides:
+            raise UserError(f"{source} is a run, which is done: there is nothing to set; diagnose its config.yaml")
+        return _told(*_observe_run(Path(source), frames))
+    trial = ShortRun.make(Config.make(source, overrides=overrides), frames)
+    why = "" if "valid" in trial.data.stores else "there are no validation rows"
+    return _told(observe_training(trial, steps), why)
+
+
+def _told(observations: Observations, why: str) -> Diagnosis:
+    found, looked, skipped = list[Finding](), list[str](), list[str]()
+    for detector in DETECTORS:
+        if getattr(observations, detector.needs) is not None:
+            found += detector.find(observations)
+            looked.append(detector.looks)
+        elif detector.needs not in OPTIONAL:
+            skipped.append(detector.looks)
+    found.sort(key=lambda finding: -finding.weight)
+    return Diagnosis(tuple(found), tuple(looked), (*skipped, why) if skipped and why else tuple(skipped))
+
+
+def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations, str]:
+    """What a run shows, and why not more."""
+    model, run = Model.load(folder), RunFolder(folder)
+    tasks = tuple(task.name for task in model.network.tasks)
+    objective = build_objective(model.config.balance, model.labels.tasks)
+    tensors, _ = read_tensors(run.checkpoint)
+    own = {name.removeprefix("objective."): t for name, t in tensors.items() if name.startswith("objective.")}
+    load_into(objective, own, name=str(run.checkpoint))
+    objective.to(model.device)
+    curves: dict[str, list[float]] = {}
+    for line in model.history:
+        for task in model.network.tasks:
+            score = (line.get("valid") or {}).get(task.name, {}).get(task.headline)
+            if score is not None:
+                curves.setdefault(task.name, []).append(score)
+    observations = Observations(
+        config=model.config, tasks=tasks, sigma=learned_sigma(tasks, objective), curves=curves or None
+    )
+    data, why = _rows_of(model, frames)
+    if data is None:
+        last = [line["gates"] for line in model.history if "gates" in line][-1:]
+        return replace(observations, gates=last[0] if last else None), why
+    batches = Batches(
+        store=data.stores["train"], size=model.config.training.batch_size, seed=model.config.training.seed
+    )
+    freeze(build_optimizers(model.config.optimizer, model.network, objective))
+    with isolated_random(None):
+        seen = [
+            pulls(model.network, objective, batch.to(model.device)) for batch in islice(batches.shuffled(0), PROBES)
+        ]
+    rows = observe_rows(data.encoder, data.labels.tasks, data.stores)
+    network = observe_network(model.network, data.stores, model.config)
+    return replace(observations, pulls=stacked(seen), **network, **rows), "" if "valid" in data.stores else (
+        "there are no validation rows"
+    )
+
+
+def _rows_of(model: Model, frames: Mapping[str, Any]) -> tuple[Data | None, str]:
+    """The run's rows, encoded as it encoded them; None, and why, where they are no longer to be had."""
+    given = {part: as_polars(frame) for part, frame in frames.items()}
+    try:
+        fitted = model.encoder, model.labels
+        return prepare(model.config, model.labels.tasks, build_features(model.config) or [], given, fitted=fitted), ""
+    except UserError as error:
+        if given:
+            raise
+        return None, f"the run's rows are not there: {error.problems[0]}"

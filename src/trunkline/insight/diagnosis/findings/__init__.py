@@ -1,0 +1,65 @@
+"""What can be wrong with a training: one detector a file, from what was observed to findings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from trunkline.insight.diagnosis.findings.broken_loss import broken_loss
+from trunkline.insight.diagnosis.findings.clamped_noise import clamped_noise
+from trunkline.insight.diagnosis.findings.conflict import conflicts
+from trunkline.insight.diagnosis.findings.constant_columns import constant_columns
+from trunkline.insight.diagnosis.findings.dead_layers import dead_layers
+from trunkline.insight.diagnosis.findings.dominance import dominance
+from trunkline.insight.diagnosis.findings.drift import drift
+from trunkline.insight.diagnosis.findings.finding import Finding
+from trunkline.insight.diagnosis.findings.leaks import leaks
+from trunkline.insight.diagnosis.findings.missing import missing
+from trunkline.insight.diagnosis.findings.observations import Judged, Observations
+from trunkline.insight.diagnosis.findings.rare_labels import rare_labels
+from trunkline.insight.diagnosis.findings.repeated_rows import repeated_rows
+from trunkline.insight.diagnosis.findings.slow_tower import slow_towers
+from trunkline.insight.diagnosis.findings.unique_ids import unique_ids
+from trunkline.insight.diagnosis.findings.unseen_ids import unseen_ids
+from trunkline.insight.diagnosis.findings.unused_experts import experts_unused
+
+__all__ = ["DETECTORS", "OF_ROWS", "Detector", "Finding", "Judged", "Observations"]
+
+
+@final
+@dataclass(frozen=True)
+class Detector:
+    """One thing that can be wrong.
+
+    Attributes:
+        find: the findings.
+        needs: what of the observations it reads.
+        looks: at what, in words.
+    """
+
+    find: Callable[[Observations], list[Finding]]
+    needs: str
+    looks: str
+
+
+DETECTORS: tuple[Detector, ...] = (
+    Detector(broken_loss, "tasks", "losses that are no numbers"),
+    Detector(leaks, "alone", "columns that give a label away"),
+    Detector(repeated_rows, "repeats", "validation and test rows that stand in training"),
+    Detector(dominance, "pulls", "each task's share of the gradient in shared subnets"),
+    Detector(dead_layers, "layers", "dead units of ReLU layers"),
+    Detector(clamped_noise, "sigma", "learned σ at its bound"),
+    Detector(conflicts, "pulls", "pairs of tasks whose gradients conflict"),
+    Detector(slow_towers, "curves", "towers still learning while others overfit"),
+    Detector(rare_labels, "judged", "labels too rare in the validation rows to judge by"),
+    Detector(unique_ids, "singles", "ids that stand in one row"),
+    Detector(unseen_ids, "unseen", "ids unseen in training"),
+    Detector(drift, "shifts", "columns that drift"),
+    Detector(missing, "missing", "columns without values"),
+    Detector(constant_columns, "constants", "columns with one value"),
+    Detector(experts_unused, "gates", "experts that no gate uses"),
+)
+"""In the order in which they are told where weights are equal."""
+OF_ROWS = frozenset(
+    {"leak", "rare_labels", "unseen_ids", "drift", "constant_columns", "missing", "repeated_rows", "unique_ids"}
+)
+"""Kinds that say something of the rows, whatever is trained on them."""

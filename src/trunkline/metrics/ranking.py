@@ -1,0 +1,113 @@
+"""Metrics of order: nothing changes them that keeps the order of the estimates."""
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision, multiclass_auroc
+
+from trunkline.metrics.metric import Metric
+from trunkline.metrics.order import Order
+from trunkline.metrics.scored import Scored
+
+
+def _auc(scored: Scored) -> float | None:
+    return _above(scored.logit_order, scored.label > 0)
+
+
+def _average_precision(scored: Scored) -> float | None:
+    target = scored.label.long()
+    return float(binary_average_precision(scored.logit_order.unit, target)) if target.any() else None
+
+
+def _macro_auc(scored: Scored) -> float | None:
+    given = scored.probabilities
+    classes = given.shape[1]
+    if len(scored.target_order.counts) < classes:
+        return None
+    return float(multiclass_auroc(given, scored.label.long(), num_classes=classes))
+
+
+def _auc_positive(scored: Scored) -> float | None:
+    return _above(scored.logit_order, scored.target > 0)
+
+
+def _spearman(scored: Scored) -> float | None:
+    if not (scored.target_order.varied and scored.estimate_order.varied):
+        return None
+    # torchmetrics adds ranks up in 32 bits: some 65 thousand equal labels overflow.
+    one, other = _centred(scored.estimate_order), _centred(scored.target_order)
+    return float((one @ other / (one.norm() * other.norm())).clamp(-1, 1))
+
+
+def _gini(scored: Scored) -> float | None:
+    if not scored.target_order.varied:
+        return None
+    # The area between a curve of gains and the diagonal is cov(label, rank) but for a factor that cancels.
+    label = scored.target - scored.target.mean()
+    return float((label @ _centred(scored.estimate_order)) / (label @ _centred(scored.target_order)))
+
+
+def _ndcg(scored: Scored) -> float | None:
+    if not scored.target_order.varied or bool((scored.target < 0).any()):
+        return None
+    return _gain(scored.target, scored.estimate_order) / _gain(scored.target, scored.target_order)
+
+
+def _above(order: Order, positive: Tensor) -> float | None:
+    """Probability that a positive row `[N]` is above another in order."""
+    return float(binary_auroc(order.unit, positive.long())) if 0 < int(positive.sum()) < len(positive) else None
+
+
+def _centred(order: Order) -> Tensor:
+    """Ranks `[N]` around 0."""
+    return order.ranks - (len(order.place) + 1) / 2
+
+
+def _gain(gain: Tensor, order: Order) -> float:
+    """Discounted cumulative gain of `[N]`, the highest in order first; equal values share their mean discount."""
+    discounts = 1 / torch.arange(2, len(gain) + 2, dtype=gain.dtype, device=gain.device).log2()
+    before = torch.cat([discounts.new_zeros(1), discounts.cumsum(0)])
+    above = len(gain) - order.counts.cumsum(0)
+    share = (before[above + order.counts] - before[above]) / order.counts
+    return float(gain @ share[order.place])
+
+
+RANKING = {
+    "auc": Metric(
+        "probability that a row with label 1 is above one with label 0",
+        higher_is_better=True,
+        compute=_auc,
+    ),
+    "average_precision": Metric(
+        "mean precision at the places of the rows with label 1",
+        higher_is_better=True,
+        compute=_average_precision,
+    ),
+    "macro_auc": Metric(
+        "mean over the classes of the AUC of one class against the rest",
+        higher_is_better=True,
+        compute=_macro_auc,
+    ),
+    "auc_positive": Metric(
+        "AUC of the estimated probability of a label above 0",
+        higher_is_better=True,
+        compute=_auc_positive,
+    ),
+    "spearman": Metric(
+        "correlation of the ranks of estimate and label (Spearman 1904)",
+        higher_is_better=True,
+        compute=_spearman,
+    ),
+    "gini": Metric(
+        "area between the curve of label gained by descending estimate and the diagonal, over that of the best order "
+        "(Frees et al. 2011); 2·AUC-1 for labels 0 and 1",
+        higher_is_better=True,
+        compute=_gini,
+    ),
+    "ndcg": Metric(
+        "label gained by descending estimate, discounted by log2(1 + place), over that of the best order "
+        "(Järvelin and Kekäläinen 2002); all rows are one list",
+        higher_is_better=True,
+        compute=_ndcg,
+    ),
+}
+"""Metrics of order, by name."""

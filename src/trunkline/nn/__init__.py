@@ -1,0 +1,1 @@
+"""Layers that know nothing of tasks: embeddings, numbers, interactions, multi-layer perceptrons."""

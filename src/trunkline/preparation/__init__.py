@@ -1,0 +1,1 @@
+"""From files or frames to encoded rows."""
