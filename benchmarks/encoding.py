@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from trunkline.assembly.build import build_features, build_tasks
+from trunkline.assembly.tasks import build_features, build_tasks
 from trunkline.config import Config
 from trunkline.preparation.data import Data, prepare
 

@@ -29,7 +29,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trunkline.assembly.build import build_network, build_objective, build_optimizers, check_config
+from trunkline.assembly.balance import build_objective
+from trunkline.assembly.checks import check_config
+from trunkline.assembly.network import build_network
+from trunkline.assembly.optimizers import build_optimizers
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.nn.inputs import Inputs

@@ -19,7 +19,9 @@ import torch
 import yaml
 
 from trunkline import cli, fit
-from trunkline.assembly.build import build_network, build_tasks, check_config
+from trunkline.assembly.checks import check_config
+from trunkline.assembly.network import build_network
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.config.section import Section
 from trunkline.datasets import feed

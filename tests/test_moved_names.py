@@ -18,10 +18,11 @@ def test_every_moved_module_has_a_new_place():
     for new in MODULES.values():
         assert importlib.util.find_spec(f"trunkline.{new}") is not None, new
     for module, names in NAMES.items():
-        found = importlib.import_module(f"trunkline.{module}")
         for old, new in names.items():
-            assert hasattr(found, new), f"{module}.{new}"
-            assert not hasattr(found, old), f"{module}.{old}"
+            place, _, now = f"{module}.{new}".rpartition(".") if "." not in new else new.rpartition(".")
+            assert hasattr(importlib.import_module(f"trunkline.{place}"), now), f"{module}.{new}"
+            if "." not in new:
+                assert not hasattr(importlib.import_module(f"trunkline.{place}"), old), f"{module}.{old}"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,9 @@ def test_every_moved_module_has_a_new_place():
         ("trunkline.embedding", "Embedding", "trunkline.nn.embedding", "Embedding"),
         ("trunkline.exact", "fork_exactly", "trunkline.balance.parameter_fork", "fork_at_parameters"),
         ("trunkline.apart", "Apart", "trunkline.nn.per_task_embedding", "PerTaskEmbedding"),
+        ("trunkline.training.build", "build_network", "trunkline.assembly.network", "build_network"),
+        ("trunkline.training.files", "RunFolder", "trunkline.runs.folder", "RunFolder"),
+        ("trunkline.training.files", "write_text", "trunkline.runs.files", "write_text"),
         ("trunkline.balance.cagrad", "CAGrad", "trunkline.balance.gradients.cagrad", "CAGrad"),
         ("trunkline.training.metrics.scores", "score", "trunkline.metrics.scores", "score"),
         ("trunkline.training.trackers", "Tracking", "trunkline.trackers", "Tracking"),

@@ -108,7 +108,7 @@ MODULES = {
     "schedules": "optim.schedules",
     "sharing.places": "sharing.feature_slice",
     "subnets": "optim.param_groups",
-    "training.build": "assembly.build",
+    "training.build": "assembly",
     "training.calibration": "inference.calibration",
     "training.curves": "inference.curves",
     "training.data": "preparation.data",
@@ -135,6 +135,21 @@ MODULES = {
 """Old place of a module, below `trunkline`: its new one. What lay in a folder moved with it."""
 
 NAMES: Mapping[str, Mapping[str, str]] = {
+    "assembly": {
+        "build_tasks": "assembly.tasks.build_tasks",
+        "build_features": "assembly.tasks.build_features",
+        "build_network": "assembly.network.build_network",
+        "build_embedding": "assembly.network.build_embedding",
+        "build_method": "assembly.balance.build_method",
+        "build_objective": "assembly.balance.build_objective",
+        "build_fork": "assembly.balance.build_fork",
+        "build_optimizers": "assembly.optimizers.build_optimizers",
+        "build_schedule": "assembly.optimizers.build_schedule",
+        "pick_device": "assembly.device.pick_device",
+        "check_config": "assembly.checks.check_config",
+        "check_subnets": "assembly.checks.check_subnets",
+        "least_network": "assembly.checks.least_network",
+    },
     "balance.distributed": {"at_mean": "with_group_mean"},
     "balance.objectives.buffer_adam": {"OwnAdam": "BufferAdam"},
     "balance.objectives.log_scale_init": {"FirstLoss": "LogScaleInit"},
@@ -154,10 +169,17 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "registry": {"Choices": "Registry"},
     "report.figures": {"Sheet": "Figures"},
     "report.run_schema": {"check_kept": "check_run_files"},
+    "runs.files": {
+        "RunFolder": "runs.folder.RunFolder",
+        "TemporaryFolder": "runs.folder.TemporaryFolder",
+        "write_tensors": "runs.tensors.write_tensors",
+        "read_tensors": "runs.tensors.read_tensors",
+        "load_into": "runs.tensors.load_into",
+    },
     "sharing.feature_slice": {"find_place": "feature_slice"},
     "training.loss_meter": {"Watch": "LossMeter"},
 }
-"""New place of a module: old name in it: new name."""
+"""New place of a module: old name in it: new name, with its module where that is another one."""
 
 
 def tell(old: str, new: str) -> None:
@@ -182,8 +204,8 @@ class Moved(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        found = import_module(self._new)
-        return getattr(found, NAMES.get(self._new.removeprefix(f"{ROOT}."), {}).get(name, name))
+        module, _, now = NAMES.get(self._new.removeprefix(f"{ROOT}."), {}).get(name, name).rpartition(".")
+        return getattr(import_module(f"{ROOT}.{module}" if module else self._new), now)
 
 
 @final

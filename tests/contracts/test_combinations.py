@@ -5,7 +5,10 @@ import functools
 import pytest
 import torch
 
-from trunkline.assembly.build import build_network, build_objective, build_optimizers, build_tasks
+from trunkline.assembly.balance import build_objective
+from trunkline.assembly.network import build_network
+from trunkline.assembly.optimizers import build_optimizers
+from trunkline.assembly.tasks import build_tasks
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES
 from trunkline.config import Config
 from trunkline.nn.inputs import Inputs

@@ -7,7 +7,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from trunkline.assembly.build import build_features, check_config
+from trunkline.assembly.checks import check_config
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.preparation import data as data_module

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from trunkline.assembly import memory
-from trunkline.assembly.build import build_tasks, check_subnets
+from trunkline.assembly.checks import check_subnets
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.nn.inputs import Inputs

@@ -22,7 +22,7 @@ from small_run import CONFIG, make_small_run, small_rows
 import trunkline
 from trunkline import Config, Model, UserError, fit
 from trunkline.cli import main
-from trunkline.runs import files
+from trunkline.runs import tensors
 from trunkline.tables.store import Store
 
 FILES = (
@@ -307,7 +307,7 @@ def test_headers_that_are_none(run, file, name):
         refused(run, "model.safetensors")
     elif not name.startswith("sigma"):
         with within(20, 400), pytest.raises(UserError, match=r"state\.safetensors"):
-            files.read_tensors(path)
+            tensors.read_tensors(path)
 
 
 def test_a_key_that_stands_twice_in_a_header(run):

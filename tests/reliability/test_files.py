@@ -12,8 +12,10 @@ import torch
 
 import trunkline
 from trunkline import UserError, fit
-from trunkline.runs.files import RunFolder, read_tensors, write_json, write_tensors, write_text
+from trunkline.runs.files import write_json, write_text
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import History, read_history
+from trunkline.runs.tensors import read_tensors, write_tensors
 
 LIMITED = """
 import resource, sys

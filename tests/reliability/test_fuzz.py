@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from small_run import CONFIG, make_small_run, small_rows
 
 from trunkline import Config, Model, UserError
-from trunkline.assembly.build import build_tasks
+from trunkline.assembly.tasks import build_tasks
 from trunkline.cli.init import find_tasks
 from trunkline.config.yaml_file import MOST
 from trunkline.runs.artifacts import read_fitted

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from trunkline.errors import UserError
-from trunkline.runs import files
-from trunkline.runs.files import RunFolder, TemporaryFolder, read_tensors, write_json, write_tensors, write_text
+from trunkline.runs import files, tensors
+from trunkline.runs.files import write_json, write_text
+from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.runs.history import History, read_history
+from trunkline.runs.tensors import read_tensors, write_tensors
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.tensor(3), "c": torch.zeros(0, 2, dtype=torch.int32)}
 
@@ -30,7 +32,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
         raise OSError("disk full")
 
     if step != "facts":
-        monkeypatch.setattr(files if step == "save_file" else files.os, step, fail)
+        monkeypatch.setattr(tensors if step == "save_file" else files.os, step, fail)
     with pytest.raises(ValueError, match="JSON compliant" if step == "facts" else "cannot be written: disk full"):
         write_tensors(path, {"a": torch.ones(2)}, {"score": float("nan")} if step == "facts" else {})
     assert path.read_bytes() == before
@@ -67,7 +69,7 @@ def test_tensors_that_cannot_be_read(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match="cannot be read"):
             read_tensors(path)
-    files.save_file({"a": torch.ones(1)}, path)
+    tensors.save_file({"a": torch.ones(1)}, path)
     with pytest.raises(UserError, match="cannot be read"):
         read_tensors(path)
 

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import Config, UserError, fit
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.trackers.mlflow_names import LONGEST_NAME, LONGEST_VALUE, mlflow_name, mlflow_params
 from trunkline.trackers.scalars import scalars
@@ -590,7 +590,7 @@ requests.Session.request = requests.get = requests.post = ask
 
 import mlflow  # as a user may have done before, with all that comes with it
 from mlflow.telemetry.client import get_telemetry_client
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 from trunkline.trackers import MLflow
 from pathlib import Path
 

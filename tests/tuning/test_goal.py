@@ -1,6 +1,6 @@
 import pytest
 
-from trunkline.assembly.build import check_config
+from trunkline.assembly.checks import check_config
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.tuning.goal import Goal

@@ -44,7 +44,7 @@ def demo(
     from trunkline.datasets import feed
     from trunkline.report import read_run, write_report
     from trunkline.report.insight import find_insight
-    from trunkline.runs.files import RunFolder
+    from trunkline.runs.folder import RunFolder
     from trunkline.training.fit import fit
 
     run, config = directory / "run", directory / "feed.yaml"

@@ -10,8 +10,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from trunkline.assembly.build import build_network, build_tasks, pick_device
+from trunkline.assembly.device import pick_device
 from trunkline.assembly.memory import NumbersAtHand
+from trunkline.assembly.network import build_network
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
@@ -21,8 +23,9 @@ from trunkline.metrics import Scores
 from trunkline.network import Network
 from trunkline.random_state import isolated_random
 from trunkline.runs.artifacts import read_fitted
-from trunkline.runs.files import RunFolder, load_into, read_tensors
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
+from trunkline.runs.tensors import load_into, read_tensors
 from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
 from trunkline.tables.encoder import Encoded
 from trunkline.tables.frames import as_polars, is_pandas

@@ -7,15 +7,12 @@ from typing import Any, Self, final
 
 import torch
 
-from trunkline.assembly.build import (
-    build_features,
-    build_network,
-    build_objective,
-    build_optimizers,
-    check_config,
-    check_subnets,
-    pick_device,
-)
+from trunkline.assembly.balance import build_objective
+from trunkline.assembly.checks import check_config, check_subnets
+from trunkline.assembly.device import pick_device
+from trunkline.assembly.network import build_network
+from trunkline.assembly.optimizers import build_optimizers
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.preparation.data import Data, prepare
 from trunkline.random_state import isolated_random

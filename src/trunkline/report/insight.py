@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from trunkline.errors import UserError
 from trunkline.insight.diagnosis.findings import DETECTORS, Finding
 from trunkline.report.importance import Importance
-from trunkline.runs.files import RunFolder, write_json
+from trunkline.runs.files import write_json
+from trunkline.runs.folder import RunFolder
 
 FILE = "insight.json"
 

@@ -9,7 +9,7 @@ from trunkline.errors import UserError
 from trunkline.report.insight import Insight, read_insight
 from trunkline.report.run_schema import check_lines, check_run_files
 from trunkline.runs.artifacts import MOST
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.untrusted import read_json, refuse_links_out
 

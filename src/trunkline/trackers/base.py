@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 
 Outcome = Literal["finished", "interrupted", "failed"]
 """How a training ended; `interrupted` by Ctrl-C."""

@@ -9,7 +9,8 @@ from typing import Any, final
 
 import yaml
 
-from trunkline.runs.files import RunFolder, write_json
+from trunkline.runs.files import write_json
+from trunkline.runs.folder import RunFolder
 from trunkline.trackers.base import Outcome, Tracker, tell
 from trunkline.trackers.mlflow_environment import mlflow_environment
 from trunkline.trackers.mlflow_names import mlflow_name, mlflow_params

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from trunkline.errors import UserError
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 from trunkline.trackers.base import Outcome, Tracker
 from trunkline.trackers.scalars import scalars
 

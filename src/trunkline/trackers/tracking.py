@@ -8,7 +8,7 @@ from typing import Any, Self, assert_never, final
 
 from trunkline.config.training import MLflowConfig, TensorBoardConfig, TrackerConfig
 from trunkline.errors import Problems
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.trackers.base import Outcome, Tracker, tell
 from trunkline.trackers.mlflow import MLflow

@@ -15,7 +15,7 @@ from torch.optim import SGD, Optimizer
 from trunkline.errors import UserError
 from trunkline.optim.rowwise import RowWise
 from trunkline.random_state import random_state, set_random_state
-from trunkline.runs.files import load_into, read_tensors, write_tensors
+from trunkline.runs.tensors import load_into, read_tensors, write_tensors
 
 
 @final

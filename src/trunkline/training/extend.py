@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trunkline.assembly.build import build_features, check_config, check_subnets
+from trunkline.assembly.checks import check_config, check_subnets
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config, TrainingConfig
 from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
@@ -18,7 +19,8 @@ from trunkline.preparation.data import prepare
 from trunkline.preparation.fitting import fit_labels
 from trunkline.preparation.partition import open_parts
 from trunkline.runs.artifacts import write_fitted
-from trunkline.runs.files import RunFolder, TemporaryFolder, write_text
+from trunkline.runs.files import write_text
+from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.tables.frames import as_polars
 from trunkline.trackers import check_trackers
 from trunkline.training.fit import Watcher, resolved, train_prepared

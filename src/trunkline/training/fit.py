@@ -9,15 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trunkline.assembly.build import (
-    build_features,
-    build_network,
-    build_objective,
-    build_optimizers,
-    check_config,
-    check_subnets,
-    pick_device,
-)
+from trunkline.assembly.balance import build_objective
+from trunkline.assembly.checks import check_config, check_subnets
+from trunkline.assembly.device import pick_device
+from trunkline.assembly.network import build_network
+from trunkline.assembly.optimizers import build_optimizers
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.inference.calibration import check_calibration, fit_calibrators, write_calibrators
@@ -30,8 +27,10 @@ from trunkline.network import Network
 from trunkline.preparation.data import Data, check_files, prepare
 from trunkline.random_state import isolated_random
 from trunkline.runs.artifacts import read_fitted, write_fitted
-from trunkline.runs.files import RunFolder, TemporaryFolder, write_json, write_tensors, write_text
+from trunkline.runs.files import write_json, write_text
+from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.runs.history import History
+from trunkline.runs.tensors import write_tensors
 from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task

@@ -1,6 +1,7 @@
 """Whether every value of a space is possible, before anything is trained."""
 
-from trunkline.assembly.build import build_tasks, check_subnets
+from trunkline.assembly.checks import check_subnets
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.config.yaml_file import parts_of
 from trunkline.errors import Problems, UserError

@@ -13,14 +13,14 @@ import torch
 from filelock import FileLock
 from optuna.trial import TrialState
 
-from trunkline.assembly.build import check_config
+from trunkline.assembly.checks import check_config
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.insight.comparison.jobs import epochs, of_many, ready
 from trunkline.insight.comparison.own_rates import matched, with_rates
 from trunkline.metrics import Scores
 from trunkline.preparation.data import Data
-from trunkline.runs.files import RunFolder
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.training.fit import train_prepared
 from trunkline.training.loop import Line

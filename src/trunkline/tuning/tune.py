@@ -7,14 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trunkline.assembly.build import build_features, check_config, pick_device
+from trunkline.assembly.checks import check_config
+from trunkline.assembly.device import pick_device
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.insight.comparison.shared_data import shared
 from trunkline.insight.comparison.shared_folder import ENCODER, begin
 from trunkline.insight.parallel.pool import Event, cores, run_apart, run_here
 from trunkline.preparation.data import check_files, prepare
-from trunkline.runs.files import TemporaryFolder
+from trunkline.runs.folder import TemporaryFolder
 from trunkline.tables.frames import as_polars
 from trunkline.training.fit import resolved
 from trunkline.tuning.checks import check_rates, check_space

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trunkline.assembly.build import build_features, check_config, pick_device
+from trunkline.assembly.checks import check_config
+from trunkline.assembly.device import pick_device
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.errors import Problems
 from trunkline.insight.comparison.analysis import CONFIDENCE, Entry, analyse, delta_m
@@ -21,7 +23,8 @@ from trunkline.insight.comparison.variants import Variant, make_variants
 from trunkline.insight.parallel.pool import Event, cores, run_apart, run_here
 from trunkline.insight.statistics.bootstrap import RESAMPLES
 from trunkline.preparation.data import check_files, prepare
-from trunkline.runs.files import TemporaryFolder, write_json, write_text
+from trunkline.runs.files import write_json, write_text
+from trunkline.runs.folder import TemporaryFolder
 from trunkline.tables.frames import as_polars
 from trunkline.training.fit import resolved
 

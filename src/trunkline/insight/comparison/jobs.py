@@ -14,7 +14,8 @@ from trunkline.insight.comparison.gbdt import grow
 from trunkline.insight.comparison.single_task import alone_data
 from trunkline.insight.statistics.predictions import PREDICTIONS, write_raws
 from trunkline.preparation.data import Data
-from trunkline.runs.files import RunFolder, write_text
+from trunkline.runs.files import write_text
+from trunkline.runs.folder import RunFolder
 from trunkline.tables import Batches
 from trunkline.training.fit import train_prepared
 from trunkline.training.loop import Line

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
-from trunkline.assembly.build import build_tasks, least_network
+from trunkline.assembly.checks import least_network
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.nn.inputs import Inputs
 from trunkline.optim.param_groups import BALANCE

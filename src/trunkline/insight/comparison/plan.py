@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trunkline.assembly.build import build_tasks, check_subnets
+from trunkline.assembly.checks import check_subnets
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import Problems
 from trunkline.inference.calibration import check_calibration

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trunkline.assembly.build import build_tasks
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.insight.statistics.predictions import Judged

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from trunkline.assembly.build import build_tasks
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.insight.comparison.own_rates import matched, with_rates

@@ -9,7 +9,8 @@ from typing import Any, final
 
 import yaml
 
-from trunkline.assembly.build import build_tasks, check_config
+from trunkline.assembly.checks import check_config
+from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.config.yaml_file import parts_of
 from trunkline.errors import Problems, UserError

@@ -7,7 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
-from trunkline.assembly.build import build_features, build_objective, build_optimizers
+from trunkline.assembly.balance import build_objective
+from trunkline.assembly.optimizers import build_optimizers
+from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.inference.model import Model
@@ -25,7 +27,8 @@ from trunkline.insight.diagnosis.observe import (
 from trunkline.insight.short_run import ShortRun
 from trunkline.preparation.data import Data, prepare
 from trunkline.random_state import isolated_random
-from trunkline.runs.files import RunFolder, load_into, read_tensors
+from trunkline.runs.folder import RunFolder
+from trunkline.runs.tensors import load_into, read_tensors
 from trunkline.tables import Batches
 from trunkline.tables.frames import as_polars
 from trunkline.training.freeze import freeze

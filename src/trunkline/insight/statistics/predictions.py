@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from trunkline.metrics.scored import Scored
-from trunkline.runs.files import read_tensors, write_tensors
+from trunkline.runs.tensors import read_tensors, write_tensors
 from trunkline.tasks import Task
 
 PREDICTIONS = "test.safetensors"
