@@ -7,12 +7,12 @@ BENCH := .venv-bench
 AUDIT := .venv-audit
 NEW_ENOUGH := import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test lint check fuzz audit bench install clean
+.PHONY: demo test lint check test-kernels kernels-short fuzz audit bench install clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/trunkline demo demo --overwrite
 
-test: lint check
+test: lint check kernels-short
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -22,6 +22,13 @@ lint: $(VENV)/test.stamp
 
 check: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+
+# The numeric suites as other processors would compute them: a quarter of an hour; --short is part of `make test`.
+test-kernels: $(VENV)/test.stamp
+	$(BIN)/python tests/kernels.py
+
+kernels-short: $(VENV)/test.stamp
+	$(BIN)/python tests/kernels.py --short
 
 # Each of the five readers for so long, with seeds of its own.
 FUZZ_SECONDS ?= 120

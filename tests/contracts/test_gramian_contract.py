@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from tolerance import SHIFT, assert_same_lengths
 from torch import Tensor
 from torchjd import aggregation
 
@@ -126,10 +127,10 @@ def test_a_square_that_underflows_is_finite(build):
 def test_rescaled_weights_sum_to_the_number_of_tasks(name, jacobian):
     gramian = jacobian @ jacobian.T
     weights, plain = BALANCERS[name]()(gramian), BALANCERS[name](rescale=False)(gramian)
-    torch.testing.assert_close(weights * plain.abs().sum(), plain * weights.abs().sum())
+    assert_same_lengths(weights / weights.abs().sum(), plain / plain.abs().sum(), gramian)
+    torch.testing.assert_close(weights.abs().sum(), torch.tensor(float(len(jacobian)), dtype=torch.float64))
     if name not in SIGNED:
         assert (weights >= 0).all()
-        torch.testing.assert_close(weights.sum(), torch.tensor(float(len(jacobian)), dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", sorted(BALANCERS.keys() - DRAWS))
@@ -140,7 +141,7 @@ def test_a_task_without_gradient_leaves_the_others_as_they_are(name, jacobian):
     weights = BALANCERS[name](rescale=False)(padded @ padded.T)
     alone = BALANCERS[name](rescale=False)(jacobian @ jacobian.T)
     others = torch.cat([weights[:1], weights[2:]])
-    torch.testing.assert_close(others / others.abs().sum(), alone / alone.abs().sum(), rtol=1e-4, atol=1e-7)
+    assert_same_lengths(others / others.abs().sum(), alone / alone.abs().sum(), jacobian @ jacobian.T)
     assert weights[1] >= 0
 
 
@@ -193,10 +194,20 @@ def test_only_the_gramians_proportions_count(build, jacobian, power):
     # At the ends of the range only proportions of up to 1e12 fit into float32.
     gramian = gramian / gramian.diagonal().max()
     expected = build()(gramian)
-    torch.testing.assert_close(build()(gramian * 10.0**power), expected, rtol=1e-6, atol=1e-9)
+    assert_same_lengths(build()(gramian * 10.0**power), expected, gramian)
     if gramian[gramian != 0].abs().min() > 1e-10:
         small = gramian.float()
-        torch.testing.assert_close(build()(small * 2.0 ** (3 * power)), build()(small), rtol=1e-6, atol=1e-7)
+        assert torch.equal(build()(small * 2.0 ** (3 * power)), build()(small))
+
+
+@each_balancer
+@each_jacobian
+@pytest.mark.parametrize("rescale", [True, False])
+def test_a_power_of_two_changes_no_bit(build, jacobian, rescale):
+    gramian = jacobian @ jacobian.T
+    expected = build(rescale=rescale)(gramian)
+    for power in (-900, -301, -1, 1, 60, 900):
+        assert torch.equal(build(rescale=rescale)(gramian * 2.0**power), expected), power
 
 
 @pytest.mark.parametrize("name", sorted(BALANCERS.keys() - DRAWS))
@@ -204,10 +215,8 @@ def test_only_the_gramians_proportions_count(build, jacobian, power):
 def test_permuting_the_tasks_permutes_the_weights(name, jacobian):
     gramian = jacobian @ jacobian.T
     order = torch.randperm(len(gramian), generator=torch.Generator().manual_seed(1))
-    permuted = BALANCERS[name]()(gramian[order][:, order])
-    torch.testing.assert_close(permuted @ jacobian[order], BALANCERS[name]()(gramian) @ jacobian, rtol=1e-4, atol=1e-7)
-    if torch.linalg.matrix_rank(jacobian) == len(jacobian):
-        torch.testing.assert_close(permuted, BALANCERS[name]()(gramian)[order], rtol=1e-4, atol=1e-7)
+    back = BALANCERS[name]()(gramian[order][:, order])[order.argsort()]
+    assert_same_lengths(back, BALANCERS[name]()(gramian), gramian)
 
 
 @each_balancer
@@ -215,7 +224,7 @@ def test_permuting_two_tasks_permutes_the_weights(build):
     """With two tasks there is one order, so this holds for methods that draw as well."""
     jacobian = _conflicting(2, 6, 3) * torch.tensor([[1.0], [3.0]])
     gramian = jacobian @ jacobian.T
-    torch.testing.assert_close(build()(gramian.flip(0, 1)), build()(gramian).flip(0), rtol=1e-6, atol=1e-9)
+    assert_same_lengths(build()(gramian.flip(0, 1)).flip(0), build()(gramian), gramian)
 
 
 @each_jacobian
@@ -227,7 +236,7 @@ def test_permuting_the_tasks_and_the_orders_permutes_pcgrads_weights(jacobian):
     place = order.argsort()  # where each task has gone
     permuted = PCGrad.project(gramian[order][:, order].tolist(), [place[orders[i]].tolist() for i in order])
     expected = torch.tensor(PCGrad.project(gramian.tolist(), [each.tolist() for each in orders]), dtype=torch.float64)
-    torch.testing.assert_close(torch.tensor(permuted, dtype=torch.float64), expected[order], rtol=1e-6, atol=1e-9)
+    assert_same_lengths(torch.tensor(permuted, dtype=torch.float64)[place], expected, gramian)
 
 
 @each_balancer
@@ -290,8 +299,9 @@ def test_the_update_conflicts_with_no_task(build, jacobian):
     gramian = jacobian @ jacobian.T
     weights = build(rescale=False)(gramian)
     norms = jacobian.norm(dim=1)
-    # Products are exact to rounding of the longest vectors that were added up.
-    assert (jacobian @ (weights @ jacobian) >= -1e-8 * norms * (weights * norms).max()).all()
+    # A shifted matrix lets C·y fall below 0 by the shift times y, and by rounding of the vectors that are added up.
+    allowed = 10 * SHIFT
+    assert (jacobian @ (weights @ jacobian) >= -allowed * norms * (weights * norms).max()).all()
 
 
 def test_the_plain_sum_would_conflict():

@@ -51,6 +51,37 @@ def value(metric, estimate, label):
     return METRICS[metric].compute(Scored(GIVEN, estimate[:, None], label))
 
 
+def test_arithmetic_is_in_64_bits():
+    """Sums over many rows leave n·ε of doubles, which 32 bits miss by orders of magnitude."""
+    draw = np.random.default_rng(0)
+    rows = 60_000
+    raw = np.round(draw.normal(size=rows), 4).astype(np.float32)
+    label = (draw.random(rows) < expit(raw.astype(np.float64))).astype(int)
+    allowed = 8 * rows * np.finfo(np.float64).eps
+    found = scored(CLICK, raw[:, None], label)
+    probability = expit(raw.astype(np.float64))
+    wanted = {
+        "auc": sk.roc_auc_score(label, raw.astype(np.float64)),
+        "average_precision": sk.average_precision_score(label, raw.astype(np.float64)),
+        "log_loss": sk.log_loss(label, probability),
+        "calibration": probability.sum() / label.sum(),
+    }
+    for metric, expected in wanted.items():
+        assert found[metric] == pytest.approx(expected, rel=allowed, abs=0), metric
+    dwell = draw.normal(20, 7, rows)
+    estimate = 20.0 + 7.0 * raw.astype(np.float64)
+    found = scored(DWELL, raw[:, None], dwell)
+    assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(dwell, estimate), rel=allowed, abs=0)
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(dwell, estimate), rel=allowed, abs=0)
+    assert found["r2"] == pytest.approx(sk.r2_score(dwell, estimate), rel=allowed, abs=0)
+    raw = draw.normal(size=(rows, 3)).astype(np.float32)
+    topic = draw.integers(0, 3, rows)
+    shares = softmax(raw.astype(np.float64), axis=1)
+    found = scored(Multiclass(name="topic", classes=3), raw, topic)
+    expected = sk.roc_auc_score(topic, shares, multi_class="ovr")
+    assert found["macro_auc"] == pytest.approx(expected, rel=allowed, abs=0)
+
+
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", range(8))
 def test_binary_is_what_scikit_learn_says(seed, ties):

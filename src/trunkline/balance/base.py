@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -112,8 +113,9 @@ class GramianBalancer(nn.Module, ABC):
     def forward(self, gramian: Tensor, active: Sequence[int] | None = None) -> Tensor:
         """Weights `[A]` from the Gramian `[A, A]` of the active tasks' gradients, in its dtype and on its device.
 
-        The Gramian is scaled to a largest diagonal entry of 1 and handed on in float64 on the CPU, where T is
-        small: norms from 1e-12 to 1e12 in float32 pass without overflow.
+        The Gramian is scaled by a power of two, which changes no bit of it but the exponents, and handed on in float64
+        on the CPU, where T is small: norms from 1e-12 to 1e12 in float32 pass without overflow. Its largest diagonal
+        entry is then at least ½ and below 1; with `rescale=False`, where the scale of the weights counts, exactly 1.
 
         Args:
             gramian: `[A, A]`.
@@ -129,7 +131,11 @@ class GramianBalancer(nn.Module, ABC):
             raise UserError(f"a Gramian of {len(gramian)} tasks with {len(positions)} positions")
         products = gramian.detach().to("cpu", torch.float64)
         largest = max(products.diagonal().tolist())
-        weights = self.weigh(products / largest if largest > 0 else products, positions)
+        if 0 < largest < math.inf:
+            mantissa, exponent = math.frexp(largest)
+            products = torch.from_numpy(np.ldexp(products.numpy(), -exponent))
+            products = products if self.rescale else products / mantissa
+        weights = self.weigh(products, positions)
         if self.rescale:
             # By absolute values, since some methods' weights may be negative: a sum near 0 would blow up the step.
             total = math.fsum(map(abs, weights.tolist()))

@@ -2,10 +2,13 @@
 
 import math
 
-from torchmetrics.functional.classification import binary_calibration_error, multiclass_accuracy
+import torch
 
 from trunkline.metrics.metric import Metric
 from trunkline.metrics.scored import Scored
+
+BINS = 15
+"""Of the calibration error, of equal width."""
 
 
 def _log_loss(scored: Scored) -> float:
@@ -25,12 +28,14 @@ def _calibration(scored: Scored) -> float | None:
 
 
 def _ece(scored: Scored) -> float:
-    return float(binary_calibration_error(scored.estimate, scored.label.long(), n_bins=15, norm="l1"))
+    edges = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)
+    place = (torch.bucketize(scored.estimate, edges, right=True) - 1).clamp(0, BINS - 1)
+    distance = torch.bincount(place, scored.estimate - scored.label, minlength=BINS)
+    return float(distance.abs().sum() / len(place))
 
 
 def _accuracy(scored: Scored) -> float:
-    given = scored.probabilities
-    return float(multiclass_accuracy(given, scored.label.long(), num_classes=given.shape[1], average="micro"))
+    return float((scored.probabilities.argmax(1) == scored.label).double().mean())
 
 
 def _quadratic_kappa(scored: Scored) -> float | None:

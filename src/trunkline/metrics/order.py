@@ -33,11 +33,6 @@ class Order:
         return len(self.counts) > 1
 
     @cached_property
-    def unit(self) -> Tensor:
-        """Numbers in [0, 1] with the same order and ties `[N]` float64, which torchmetrics takes as they are."""
-        return self.place.double() / max(len(self.counts) - 1, 1)
-
-    @cached_property
     def ranks(self) -> Tensor:
         """Ranks 1 … N `[N]` float64; equal values share the mean of theirs."""
         return (self.counts.cumsum(0) - (self.counts.double() - 1) / 2)[self.place]

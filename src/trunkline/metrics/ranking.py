@@ -1,8 +1,9 @@
 """Metrics of order: nothing changes them that keeps the order of the estimates."""
 
+import math
+
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision, multiclass_auroc
 
 from trunkline.metrics.metric import Metric
 from trunkline.metrics.order import Order
@@ -14,8 +15,14 @@ def _auc(scored: Scored) -> float | None:
 
 
 def _average_precision(scored: Scored) -> float | None:
-    target = scored.label.long()
-    return float(binary_average_precision(scored.logit_order.unit, target)) if target.any() else None
+    positive = scored.label > 0
+    if not positive.any():
+        return None
+    # Over the distinct scores from the highest down: precision there, weighted by the share of positives there.
+    order = scored.logit_order
+    here = torch.bincount(order.place, positive.double(), minlength=len(order.counts)).flip(0)
+    precision = here.cumsum(0) / order.counts.flip(0).cumsum(0)
+    return float(here @ precision / here.sum())
 
 
 def _macro_auc(scored: Scored) -> float | None:
@@ -23,7 +30,8 @@ def _macro_auc(scored: Scored) -> float | None:
     classes = given.shape[1]
     if len(scored.target_order.counts) < classes:
         return None
-    return float(multiclass_auroc(given, scored.label.long(), num_classes=classes))
+    areas = [_above(Order.of(given[:, k]), scored.label == k) for k in range(classes)]
+    return None if None in areas else math.fsum(area for area in areas if area is not None) / classes
 
 
 def _auc_positive(scored: Scored) -> float | None:
@@ -33,7 +41,6 @@ def _auc_positive(scored: Scored) -> float | None:
 def _spearman(scored: Scored) -> float | None:
     if not (scored.target_order.varied and scored.estimate_order.varied):
         return None
-    # torchmetrics adds ranks up in 32 bits: some 65 thousand equal labels overflow.
     one, other = _centred(scored.estimate_order), _centred(scored.target_order)
     return float((one @ other / (one.norm() * other.norm())).clamp(-1, 1))
 
@@ -53,8 +60,11 @@ def _ndcg(scored: Scored) -> float | None:
 
 
 def _above(order: Order, positive: Tensor) -> float | None:
-    """Probability that a positive row `[N]` is above another in order."""
-    return float(binary_auroc(order.unit, positive.long())) if 0 < int(positive.sum()) < len(positive) else None
+    """Probability that a positive row `[N]` is above another in order, half a tie: from ranks, in 64 bits."""
+    ones, rows = int(positive.sum()), len(positive)
+    if not 0 < ones < rows:
+        return None
+    return float((order.ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * (rows - ones)))
 
 
 def _centred(order: Order) -> Tensor:

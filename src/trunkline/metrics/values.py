@@ -5,26 +5,24 @@ import sys
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error, r2_score
 
 from trunkline.metrics.metric import Metric
 from trunkline.metrics.scored import Scored
 
 
 def _rmse(scored: Scored) -> float:
-    return math.sqrt(float(mean_squared_error(scored.estimate, scored.target)))
+    return math.sqrt(float((scored.estimate - scored.target).square().mean()))
 
 
 def _mae(scored: Scored) -> float:
-    return float(mean_absolute_error(scored.estimate, scored.target))
+    return float((scored.estimate - scored.target).abs().mean())
 
 
 def _r2(scored: Scored) -> float | None:
     if not scored.target_order.varied:
         return None
-    # torchmetrics subtracts squares of means: labels far from 0 would lose their digits.
-    center = scored.target.mean()
-    return float(r2_score(scored.estimate - center, scored.target - center))
+    around = (scored.target - scored.target.mean()).square().sum()
+    return float(1 - (scored.estimate - scored.target).square().sum() / around)
 
 
 def _log_rmse(scored: Scored) -> float | None:

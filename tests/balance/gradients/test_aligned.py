@@ -1,3 +1,4 @@
+import mpmath
 import pytest
 import torch
 from torchjd.aggregation import AlignedMTLWeighting
@@ -47,6 +48,39 @@ def test_a_gradient_a_million_times_shorter_still_counts():
     update = AlignedMTL()(jacobian @ jacobian.T) @ jacobian
     cosines = jacobian @ update / jacobian.norm(dim=1) / update.norm()
     assert cosines[1] > 0.3
+
+
+def exact_lengths(jacobian):
+    """Weight times norm under scale `min` for a largest norm of 1, from 60 digits."""
+    with mpmath.workdps(60):
+        rows = mpmath.matrix(jacobian.tolist())
+        gramian = rows * rows.T
+        gramian /= max(gramian[i, i] for i in range(len(jacobian)))
+        values, vectors = mpmath.eigsy(gramian)
+        sums = [sum(vectors[i, k] for i in range(len(jacobian))) for k in range(len(jacobian))]
+        root = [
+            sum(vectors[i, k] * sums[k] / mpmath.sqrt(values[k]) for k in range(len(jacobian)))
+            for i in range(len(jacobian))
+        ]
+        scale = mpmath.sqrt(min(values)) / len(jacobian)
+        norms = [mpmath.sqrt(gramian[i, i]) for i in range(len(jacobian))]
+        return torch.tensor([float(w * scale * n) for w, n in zip(root, norms, strict=True)], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 5, 8])
+@pytest.mark.parametrize("decades", [0.0, 1.0, 3.0, 6.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_lengths_are_as_good_as_the_cosines_allow_however_long_the_gradients(tasks, decades, seed):
+    jacobian = _jacobian(tasks, 12, seed, decades)
+    unit = jacobian / jacobian.norm(dim=1, keepdim=True)
+    gramian = jacobian @ jacobian.T
+    gramian /= gramian.diagonal().max()
+    lengths = AlignedMTL(rescale=False)(gramian) * gramian.diagonal().sqrt()
+    expected = exact_lengths(jacobian)
+    allowed = 32 * tasks * torch.finfo(torch.float64).eps * torch.linalg.cond(unit @ unit.T)
+    # up to a ratio of norms of 1e3 LAPACK's decomposition serves, whose error has that ratio in it
+    allowed *= 1e3 if 0 < 2 * decades <= 3 else 1
+    assert (lengths - expected).abs().max() <= allowed * expected.abs().max()
 
 
 def test_an_unknown_scale_is_refused():

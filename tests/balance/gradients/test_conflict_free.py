@@ -40,3 +40,23 @@ def test_angles_are_equal_and_the_length_is_the_sum_of_projections():
     torch.testing.assert_close(cosines, cosines[:1].expand(5))
     assert cosines[0] > 0
     torch.testing.assert_close(update.norm(), (jacobian @ update / update.norm()).sum())
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_dependent_gradients_follow_equation_2_even_where_it_turns_round(rescale):
+    """Five gradients of rank two: the sum of projections on u is below 0 for some, and the update is then along -u."""
+    turned = 0
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        jacobian = torch.randn(5, 2, generator=generator, dtype=torch.float64) @ torch.randn(
+            2, 9, generator=generator, dtype=torch.float64
+        )
+        jacobian *= 10 ** torch.randn(5, 1, generator=generator, dtype=torch.float64)
+        unit = jacobian / jacobian.norm(dim=1, keepdim=True)
+        along = torch.linalg.pinv(unit, rtol=1e-12) @ torch.ones(5, dtype=torch.float64)
+        along /= along.norm()
+        total = (jacobian @ along).sum()
+        update = ConFIG(rescale=rescale)(jacobian @ jacobian.T) @ jacobian
+        turned += bool(total < 0)
+        torch.testing.assert_close(update / update.norm(), total.sign() * along, rtol=0, atol=1e-9)
+    assert turned >= 3

@@ -82,3 +82,26 @@ def test_normalize_forgets_the_norms():
         weights = MGDA(rescale=False, normalize=True)(rows @ rows.T)
         lengths = weights * rows.norm(dim=1)
         torch.testing.assert_close(lengths / lengths.sum(), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("tasks", [2, 3, 5, 8])
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-5])
+def test_nearly_opposed_gradients_reach_the_programs_optimum(tasks, noise, normalize):
+    """d·d - min d·g, over the unit gradients or the given ones, bounds how far the objective is from its optimum."""
+    for seed in range(10):
+        generator = torch.Generator().manual_seed(seed)
+        line = torch.randn(1, 20, generator=generator, dtype=torch.float64)
+        signs = torch.where(torch.arange(tasks) % 2 == 0, 1.0, -1.0).double()[:, None]
+        sizes = 0.5 + torch.rand(tasks, 1, generator=generator, dtype=torch.float64)
+        jacobian = line * signs * sizes + noise * torch.randn(tasks, 20, generator=generator, dtype=torch.float64)
+        weights = MGDA(rescale=False, normalize=normalize)(jacobian @ jacobian.T)
+        norms = jacobian.norm(dim=1)
+        rows = jacobian / norms[:, None] if normalize else jacobian
+        shares = weights * norms if normalize else weights
+        shares = shares / shares.sum()
+        shortest = shares @ rows
+        square, longest = shortest @ shortest, rows.norm(dim=1).max()
+        # Products are known to n·ε of the longest squared, which is a share of n·ε/d² of the optimum.
+        allowed = 32 * tasks * torch.finfo(torch.float64).eps * tasks * longest**2
+        assert square - (rows @ shortest).min() <= allowed + 1e-12 * square, seed

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from trunkline.balance.base import GramianBalancer
 from trunkline.balance.solvers.cosines import RANK, Cosines
+from trunkline.balance.solvers.graded_svd import graded_svd
 from trunkline.errors import UserError
 
 SHORTEST: Final = 1e-14
-"""Singular values below this share of the largest are rounding."""
+"""Of linearly dependent gradients, singular values below this share of the largest are rounding."""
 
 
 @final
@@ -21,8 +22,12 @@ class AlignedMTL(GramianBalancer):
     The gradients' matrix gets condition number 1: its principal components stay, their lengths become √s. Weights may
     be negative.
 
-    NOTE[DIFF]: the rank is that of the cosines, and Λ comes from singular values, so a short gradient is not taken for
-    a dependent one, unless it is shorter than 1e-14 of the longest. A zero gradient is left out, with weight 0.
+    NOTE[DIFF]: the rank is that of the cosines, so a short gradient is not taken for a dependent one. A zero gradient
+    is left out, with weight 0.
+
+    Weight times norm of independent gradients has an error of about ε·κ(C) of the largest, C the matrix of cosines,
+    however differently long they are: with G = D·C·D and C = B·Bᵀ, G^(-1/2) = D⁻¹·B⁻ᵀ·Q, Q the orthogonal polar
+    factor of Bᵀ·D, and a relative error in B moves Q by as much, whatever D (Li 1997, SIAM J. Matrix Anal. 18(1)).
 
     Args:
         rescale: as in `GramianBalancer`; False for the paper's scale of a Gramian with largest diagonal 1.
@@ -45,16 +50,21 @@ class AlignedMTL(GramianBalancer):
             return cosines.weights(cosines.norms)
         values, vectors = np.linalg.eigh(cosines.matrix)
         kept = values > max(RANK, -4.0 * values[0])
-        # G = F·Fᵀ; the singular values of F reach to twice the digits that eigenvalues of G would.
-        factor = cosines.norms[:, None] * vectors[:, kept] * np.sqrt(values[kept])
-        left, singular, _ = np.linalg.svd(factor, full_matrices=False)
-        kept = singular > SHORTEST * singular[0]
-        left, singular = left[:, kept], singular[kept]
-        if self.scale == "min":
-            scale = singular[-1]
-        elif self.scale == "median":
-            scale = singular[len(singular) // 2]  # the lower of the two middle ones, in descending order
+        roots = np.sqrt(values[kept])
+        factor = roots[:, None] * vectors[:, kept].T * cosines.norms  # Bᵀ·D
+        if kept.all():
+            left, singular, right = graded_svd(factor)
         else:
-            scale = np.sqrt((singular**2).mean())
-        balanced = left @ (left.sum(axis=0) * (scale / singular)) / len(gramian)
-        return cosines.weights(balanced * cosines.norms)
+            left, singular, rows = np.linalg.svd(factor, full_matrices=False)
+            alive = singular > SHORTEST * singular[0]
+            left, singular, right = left[:, alive], singular[alive], rows[alive].T
+        descending = np.sort(singular)[::-1]
+        if self.scale == "min":
+            scale = descending[-1]
+        elif self.scale == "median":
+            scale = descending[len(descending) // 2]  # the lower of the two middle ones
+        else:
+            scale = np.sqrt((descending**2).mean())
+        sums = right.sum(axis=0)
+        root = vectors @ (left @ sums / roots) if kept.all() else cosines.norms * (right @ (sums / singular))
+        return cosines.weights(root * (scale / len(gramian)))

@@ -1,16 +1,22 @@
 """CAGrad: the direction near the mean gradient that helps the worst-off task most."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from trunkline.balance.base import GramianBalancer
+from trunkline.balance.solvers.active_set import active_set, least_norm, rounding
 from trunkline.balance.solvers.cosines import Cosines, Floats, definite
-from trunkline.balance.solvers.nonnegative_qp import nonnegative_qp, unshifted
+from trunkline.balance.solvers.nonnegative_qp import nonnegative_qp, solve_free
 from trunkline.errors import UserError
+
+ROUNDS: Final = 20
+"""Of finding which tasks count, without a shift; two are common."""
+SAME: Final = 1e-9
+"""Two solutions are as good as each other if the worst-off tasks' gains differ by less than this share."""
 
 
 @final
@@ -65,7 +71,7 @@ def _worst_off(cosines: Floats, inner: Floats, inverse: Floats, radius: float) -
     free = inner / inverse <= low
     y = np.zeros(len(matrix))
     for _ in range(60):
-        level, _ = _level(matrix, matrix, inner, inverse, radius, free)
+        level = _level(matrix, inner, inverse, radius, free)
         if not low < level < high:
             level = 0.5 * (low + high) if high < np.inf else low + max(abs(low), radius)
         solved, chosen = nonnegative_qp(matrix, (level * inverse - inner)[None], start=free[None])
@@ -79,10 +85,18 @@ def _worst_off(cosines: Floats, inner: Floats, inverse: Floats, radius: float) -
     y = _scaled(cosines, y, radius)
     if matrix is cosines:
         return y
-    # The same y stay positive, without the shift; of the two, the one that the worst-off task prefers.
-    level, exact = _level(matrix, cosines, inner, inverse, radius, free)
-    exact = _scaled(cosines, np.maximum(exact, 0.0), radius)
-    return max(y, exact, key=lambda y: float(((inner + cosines @ y) / inverse).min()))
+    # Once more without the shift, from there: which y are positive may change, and equal gradients count alike.
+    exact, cut = y, rounding(cosines)
+    for _ in range(ROUNDS):
+        p, q = (least_norm(cosines, right, free, cut=cut) for right in (inverse, inner))
+        level = _reach(cosines, p, q, radius)
+        exact = active_set(cosines, level * inverse - inner, np.maximum(level * p - q, 0.0))
+        if np.array_equal(exact > 0.0, free):
+            break
+        free = exact > 0.0
+    exact = _scaled(cosines, exact, radius)
+    worst, shifted = (float(((inner + cosines @ one) / inverse).min()) for one in (exact, y))
+    return y if shifted - worst > SAME * abs(shifted) else exact
 
 
 def _scaled(matrix: Floats, y: Floats, radius: float) -> Floats:
@@ -90,12 +104,14 @@ def _scaled(matrix: Floats, y: Floats, radius: float) -> Floats:
     return y * (radius / square**0.5) if square > 0.0 else y
 
 
-def _level(
-    matrix: Floats, cosines: Floats, inner: Floats, inverse: Floats, radius: float, free: NDArray[np.bool_]
-) -> tuple[float, Floats]:
-    """The λ at which y `[n]`, 0 except where `free` is true, reaches the radius, and that y."""
-    p, q = unshifted(matrix, cosines, np.stack([inverse, inner]), np.stack([free, free]))
-    a, b, c = float(p @ cosines @ p), float(p @ cosines @ q), float(q @ cosines @ q)
+def _level(matrix: Floats, inner: Floats, inverse: Floats, radius: float, free: NDArray[np.bool_]) -> float:
+    """The λ at which y `[n]`, 0 except where `free` is true, reaches the radius."""
+    p, q = solve_free(matrix, np.where(free, [inverse, inner], 0.0), np.stack([free, free]))
+    return _reach(matrix, p, q, radius)
+
+
+def _reach(matrix: Floats, p: Floats, q: Floats, radius: float) -> float:
+    """The λ at which λ·p - q has the length of the radius."""
+    a, b, c = float(p @ matrix @ p), float(p @ matrix @ q), float(q @ matrix @ q)
     root = b * b - a * (c - radius**2)
-    level = (b + max(root, 0.0) ** 0.5) / a if a > 0.0 else 0.0
-    return level, level * p - q
+    return (b + max(root, 0.0) ** 0.5) / a if a > 0.0 else 0.0

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from trunkline.balance.base import GramianBalancer
+from trunkline.balance.solvers.active_set import active_set
 from trunkline.balance.solvers.cosines import Cosines, definite
 from trunkline.balance.solvers.nonnegative_qp import nonnegative_qp
 
@@ -44,5 +45,9 @@ class MGDA(GramianBalancer):
         inverse = lengths.min() / lengths
         inverse /= np.linalg.norm(inverse)
         matrix = cosines.matrix + inverse[:, None] * inverse
-        y, _ = nonnegative_qp(definite(matrix, least=1e-8), inverse[None], refine=matrix)
-        return cosines.weights(y[0] / (y[0] / lengths).sum())
+        shifted = definite(matrix, least=1e-8)
+        y = nonnegative_qp(shifted, inverse[None])[0][0]
+        if shifted is not matrix:
+            # Nearly opposed gradients: the shift is no longer small beside the least norm.
+            y = active_set(matrix, inverse, y)
+        return cosines.weights(y / (y / lengths).sum())

@@ -39,7 +39,7 @@ def nonnegative_qp(
     left = np.arange(count)
     for _ in range(20 + 10 * size):
         sets = free[left]
-        found = _solve(matrix, np.where(sets, linear[left], 0.0), sets)
+        found = solve_free(matrix, np.where(sets, linear[left], 0.0), sets)
         y[left] = found
         wrong = np.where(sets, found, found @ matrix - linear[left]) < -tolerance[left]
         violations = wrong.sum(axis=1)
@@ -68,14 +68,14 @@ def unshifted(matrix: Floats, singular: Floats, right: Floats, free: NDArray[np.
     Iterated refinement: each round shrinks the error along an eigenvector by shift/(eigenvalue + shift), and leaves
     alone what has no eigenvalue.
     """
-    y = _solve(matrix, np.where(free, right, 0.0), free)
+    y = solve_free(matrix, np.where(free, right, 0.0), free)
     if singular is not matrix:
         for _ in range(3):
-            y = y + _solve(matrix, np.where(free, right - y @ singular, 0.0), free)
+            y = y + solve_free(matrix, np.where(free, right - y @ singular, 0.0), free)
     return y
 
 
-def _solve(matrix: Floats, right: Floats, free: NDArray[np.bool_]) -> Floats:
+def solve_free(matrix: Floats, right: Floats, free: NDArray[np.bool_]) -> Floats:
     """Solutions `[K, n]` of M restricted to each row's free variables; 0 elsewhere, as `right` `[K, n]` is."""
     systems = matrix * (free[:, :, None] & free[:, None, :])
     diagonal = np.arange(len(matrix))
