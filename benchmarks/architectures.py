@@ -10,6 +10,7 @@ Run: trunkline data census-income data/census && python benchmarks/architectures
 
 import argparse
 import json
+import os
 import statistics
 import time
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import Any
 
 import polars as pl
 import torch
+from goals import at_least, finish
 
 from trunkline import fit
+from trunkline.datasets import feed
 
 ROOT = Path(__file__).parents[1]
 WIDE, NARROW = [256, 128], [128, 64]
@@ -43,13 +46,26 @@ OWN: dict[str, dict[str, dict[str, Any]]] = {
 CONFIGS = {
     "census": ROOT / "examples" / "census_income" / "census.yaml",
     "kuairand": ROOT / "examples" / "kuairand" / "kuairand.yaml",
+    "simulated": {
+        "data": {"ignore": ["dwell"]},
+        "tasks": {"click": "binary", "purchase": {"kind": "binary", "reads": ["click"]}},
+        "training": {"epochs": 1},
+    },
 }
 METRIC = {"play_time": "spearman"}
 """What a task is judged by, where it is not the area under the curve."""
 ALONE = "one task alone"
+LEAST = {
+    "census": {"income": 0.945, "never_married": 0.99, "college": 0.9},
+    "kuairand": {"click": 0.703, "long_view": 0.706, "like": 0.791, "profile_enter": 0.706},
+    "simulated": {"click": 0.5},
+}
+"""What every architecture has to reach: figures of the first plan, and gradient boosting without past rates."""
 
 
 def frames(data: str, folder: Path) -> dict[str, pl.DataFrame]:
+    if data == "simulated":
+        return feed.split(feed.simulate(3000, seed=0))
     parts = {part: pl.read_parquet(folder / f"{part}.parquet") for part in ("train", "valid", "test")}
     if data == "kuairand":
         # A video that was not played has no time of which a logarithm could be taken.
@@ -61,7 +77,11 @@ def frames(data: str, folder: Path) -> dict[str, pl.DataFrame]:
 def overrides(data: str, architecture: str, seed: int) -> dict[str, Any]:
     values: dict[str, Any] = {"training.seed": seed}
     if architecture != ALONE:
-        values["network.sharing"] = {"kind": architecture, **SIZES[architecture], **OWN[data].get(architecture, {})}
+        values["network.sharing"] = {
+            "kind": architecture,
+            **SIZES[architecture],
+            **OWN.get(data, {}).get(architecture, {}),
+        }
     if data == "kuairand":
         values["tasks.play_time"] = "lognormal"
     return values
@@ -71,6 +91,7 @@ def tasks_of(data: str) -> list[str]:
     return {
         "census": ["income", "never_married", "college"],
         "kuairand": ["click", "long_view", "like", "profile_enter", "play_time"],
+        "simulated": ["click", "purchase"],
     }[data]
 
 
@@ -120,15 +141,15 @@ def table(lines: list[dict[str, Any]], names: list[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=list(CONFIGS))
-    parser.add_argument("folder", type=Path, help="what `trunkline data` wrote")
+    parser.add_argument("folder", type=Path, nargs="?", help="what `trunkline data` wrote; simulated rows need none")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="architectures, separated by commas")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--kept", type=Path, default=None, help="file of what is done")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    kept = arguments.kept or arguments.folder / "architectures.jsonl"
-    lines = [json.loads(text) for text in kept.read_text().splitlines()] if kept.exists() else []
+    kept = arguments.kept or (arguments.folder / "architectures.jsonl" if arguments.folder else Path(os.devnull))
+    lines = [json.loads(text) for text in kept.read_text().splitlines()] if kept.is_file() else []
     rows = frames(arguments.data, arguments.folder)
     wanted = arguments.only.split(",") if arguments.only else [*SIZES, ALONE]
     for architecture in wanted:
@@ -144,7 +165,13 @@ def main() -> None:
     order = {name: i for i, name in enumerate([*SIZES, ALONE])}
     lines.sort(key=lambda line: (order[line["architecture"]], line["seed"]))
     print(table(lines, tasks_of(arguments.data)))
-    print(json.dumps({"benchmark": "architectures", "data": arguments.data, "fits": lines}))
+    figures = [
+        at_least(f"{name} of {architecture}, mean test score", statistics.mean(values), LEAST[arguments.data][name])
+        for architecture in dict.fromkeys(line["architecture"] for line in lines)
+        for name in LEAST[arguments.data]
+        if (values := [line["scores"][name] for line in lines if line["architecture"] == architecture])
+    ]
+    finish("architectures", figures, data=arguments.data, fits=lines)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ Prints a table for each network, and as the last line one JSON object.
 """
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -26,8 +25,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from goals import finish
 from rivals import BATCH, Contestant, Rows, best_by_hand, by_hand, deepctr_torch, torch_rechub, trunkline
-from turns import Limit, check, missed, report, show, take_turns
+from turns import Limit, check, report, show, take_turns
 
 from trunkline.datasets.census_income import COLUMNS, NUMBERS
 
@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--networks", default="shared_bottom,mmoe")
     parser.add_argument("--steps", default="40,12", help="steps a turn with a shared bottom, and with experts")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--eager", action="store_true", help="without the compiled contestant")
     parser.add_argument("--rivals-fused", action="store_true", help="give the rivals torch's fused Adam, not theirs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -114,7 +115,10 @@ def main() -> None:
         steps = steps_of[network]
         rows = read(path, steps * BATCH) if path.exists() else simulate(steps * BATCH)
         experts = EXPERTS if network == "mmoe" else 0
-        found = take_turns(contestants(rows, experts, asked.rivals_fused), asked.rounds)
+        makers = contestants(rows, experts, asked.rivals_fused)
+        if asked.eager:
+            del makers["trunkline, sum, compiled"]
+        found = take_turns(makers, asked.rounds)
         show(
             f"{network}{f' of {experts} experts' if experts else ''}: {source}, {len(rows.sizes)} columns of ids, "
             f"{sum(rows.sizes)} embedding rows, {rows.numbers.shape[1]} numbers; {steps} steps of {BATCH} rows a turn, "
@@ -122,17 +126,19 @@ def main() -> None:
             found,
             RIVALS,
         )
-        figures[network], limits[network], absent[network] = report(found), check(found, LIMITS[network]), found.absent
-    line = {
-        "benchmark": "census",
-        "rows": source,
-        "rivals_fused": asked.rivals_fused,
-        "thousand_rows_per_cpu_second": figures,
-        "limits": limits,
-        "left_out": {network: sorted(names) for network, names in absent.items()},
-        "missed": [f"{network}: {miss}" for network, results in limits.items() for miss in missed(results)],
-    }
-    print(json.dumps(line))
+        figures[network], limits[network], absent[network] = (
+            report(found),
+            check(found, LIMITS[network], f"{network}: "),
+            found.absent,
+        )
+    finish(
+        "census",
+        [one for found in limits.values() for one in found],
+        rows=source,
+        rivals_fused=asked.rivals_fused,
+        thousand_rows_per_cpu_second=figures,
+        left_out=sorted({name for names in absent.values() for name in names}),
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ Prints a table, and as the last line one JSON object.
 
 import argparse
 import gc
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
+from goals import at_most, finish
 
 from trunkline.assembly.tasks import build_features, build_tasks
 from trunkline.config import Config
@@ -151,10 +151,8 @@ def main() -> None:
             }
             ratio = ratios["trunkline, whole way"][0]
             figure = f"{kind}: file to store / polars' reading, wall"
-            limits.append({"figure": figure, "found": round(ratio, 3), "most": MOST, "held": ratio <= MOST})
-    missed = [f"{one['figure']}: {one['found']} > {one['most']}" for one in limits if not one["held"]]
-    line = {"benchmark": "encoding", "rows": asked.rows, "of": figures, "limits": limits, "missed": missed}
-    print(json.dumps(line))
+            limits.append(at_most(figure, ratio, MOST))
+    finish("encoding", limits, rows=asked.rows, of=figures)
 
 
 if __name__ == "__main__":

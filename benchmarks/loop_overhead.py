@@ -9,7 +9,6 @@ Prints a table, and as the last line one JSON object.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from goals import at_most, finish
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -124,16 +124,12 @@ def main() -> None:
         print(f"{name:10} wall min {min(wall[name]):.3f} s, CPU min {min(cpu[name]):.3f} s an epoch")
     pairs = [ours / bare for ours, bare in zip(cpu["trunkline"], cpu["bare"], strict=True)]
     ratio = min(cpu["trunkline"]) / min(cpu["bare"])
-    limits = [{"figure": "CPU, our loop / a bare one", "found": round(ratio, 3), "most": MOST, "held": ratio <= MOST}]
-    figures = {
-        "benchmark": "loop_overhead",
-        "cpu_ratio_of_minima": round(ratio, 4),
-        "cpu_ratio_median_pair": round(float(np.median(pairs)), 4),
-        "wall_ratio_of_minima": round(min(wall["trunkline"]) / min(wall["bare"]), 4),
-        "limits": limits,
-        "missed": [f"{one['figure']}: {one['found']} > {one['most']}" for one in limits if not one["held"]],
-    }
-    print(json.dumps(figures))
+    finish(
+        "loop_overhead",
+        [at_most("CPU, our loop / a bare one", ratio, MOST)],
+        cpu_ratio_median_pair=round(float(np.median(pairs)), 4),
+        wall_ratio_of_minima=round(min(wall["trunkline"]) / min(wall["bare"]), 4),
+    )
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ Prints a line a table, and as the last line one JSON object.
 """
 
 import argparse
-import json
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
+from goals import at_least, finish
 
 from trunkline import Comparison, compare
 
@@ -73,14 +73,8 @@ def main() -> None:
         }
         print(f"table {seed}: gains {found.gains or 'none'}, losses {found.losses or 'none'}; {changes}", flush=True)
     without = sum(not some for some in gains)
-    line = {
-        "benchmark": "null_comparison",
-        "tables": asked.tables,
-        "without_a_gain": without,
-        "with_a_loss": sum(map(bool, losses)),
-        "missed": [] if without >= 0.95 * asked.tables else ["gains were claimed where there are none"],
-    }
-    print(json.dumps(line))
+    share = at_least("share of tables in which no gain is claimed", without / asked.tables, 0.95)
+    finish("null_comparison", [share], tables=asked.tables, with_a_loss=sum(map(bool, losses)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Prints a table, and as the last line one JSON object.
 """
 
 import argparse
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from goals import at_least, at_most, finish
 
 from trunkline.datasets import feed
 from trunkline.insight.diagnosis.diagnose import Diagnosis, diagnose
@@ -139,7 +139,12 @@ def main() -> None:
         result["beside"][name] = dict(beside)
         if plant.kind:
             result["found"][name] = found
-    print(json.dumps(result))
+    plants = result["found"]
+    shares = [
+        at_least(f"{name}: share of seeds in which it is found", n / len(seeds), 0.9) for name, n in plants.items()
+    ]
+    clean = sum(sum(result["beside"][name].values()) for name in CLEAN) / (len(CLEAN) * len(seeds))
+    finish("planted", [*shares, at_most("findings on a clean feed, a run", clean, 0.05)], **result)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ Prints a table of milliseconds a call, and as the last line one JSON object.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
+from goals import at_most, finish
 from torch import Tensor
 from torchjd import aggregation
 
@@ -99,22 +99,21 @@ def main() -> None:
     for name in found[sizes[0]]:
         cells = (f"{found[tasks][name]['min']:9.3f}{found[tasks][name]['median']:9.3f}" for tasks in sizes)
         print(f"{name:26}" + "".join(cells))
-    missed = [
-        f"{name} at {tasks}: {found[tasks][name]['median']:.3f}"
+    figures = [
+        at_most(f"{name} at {tasks} tasks, ms a call", found[tasks][name]["median"], limit)
         for tasks in sizes
         for name, limit in LIMIT.items()
-        if tasks <= 16 and found[tasks][name]["median"] > limit
+        if tasks <= 16
     ]
     for tasks in sizes:
         for name in NO_SLOWER:
             ours, theirs = found[tasks][name]["median"], found[tasks][f"torchjd {name}"]["median"]
-            if ours > theirs:
-                missed.append(f"{name} at {tasks}: {ours:.3f}, torchjd's {theirs:.3f}")
+            figures.append(at_most(f"{name} at {tasks} tasks, ours / torchjd's", ours / theirs, 1.0))
     rounded = {
         str(tasks): {name: {key: round(value, 4) for key, value in each.items()} for name, each in methods.items()}
         for tasks, methods in found.items()
     }
-    print(json.dumps({"benchmark": "solvers", "missed": missed, "ms": rounded}))
+    finish("solvers", figures, ms=rounded)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Every benchmark of speed, one after the other, and at the end a table of figures and limits.
+"""Every benchmark of speed, one after the other, and at the end a table of figures beside their goals.
 
 The arguments below keep the whole under a quarter of an hour on two cores; each script alone measures more by default.
-Ends with status 1 if a script fails, and not if a limit is missed: on a machine that does other work besides, a figure
-says little, and the one to mend is seen in the table.
+A script that fails does not stop the others: the table names it with what it said last, and the status at the end is 1.
+A goal that is missed is no failure: on a machine that does other work besides, a figure says little, and the one to
+mend is seen in the table.
 
-Run: python benchmarks/summary.py [census.py long.py …]
+Run: python benchmarks/summary.py [--smoke] [census.py long.py …]
 """
 
 import argparse
@@ -12,11 +13,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wide import DENSE_OVER_OURS, LONGEST_OVER_SHORTEST
+from goals import read
 
 RUNS = (
     ("census.py", "--steps", "20,6", "--rounds", "3"),
@@ -31,107 +32,96 @@ RUNS = (
     ("solvers.py", "--rounds", "40"),
     ("loop_overhead.py",),
 )
+"""Scripts of speed, at sizes that tell something."""
+SMOKE = (
+    ("census.py", "--steps", "1,1", "--rounds", "1", "--eager"),
+    ("wide.py", "--steps", "1", "--rounds", "1"),
+    ("wide.py", "--steps", "1", "--rounds", "1", "--rows", "2600,26000", "--dense-at", "26000"),
+    ("encoding.py", "--rows", "2000", "--rounds", "1"),
+    ("long.py", "--rows", "1", "--piece", "2000"),
+    ("predict.py", "--rows", "2000", "--rounds", "1", "--some", "3000"),
+    ("start.py", "--rounds", "1", "--some", "3000"),
+    ("fork.py", "--rounds", "1", "--tasks", "2"),
+    ("exact.py", "--rounds", "1", "--rows", "26000", "--torchjd-at", "26000"),
+    ("solvers.py", "--rounds", "2", "--tasks", "2,4"),
+    ("loop_overhead.py", "--rows", "4000", "--rounds", "1"),
+    ("null_comparison.py", "--tables", "1", "--rows", "200", "--seeds", "2"),
+    ("planted.py", "--seeds", "1", "--rows", "600"),
+    ("synthetic.py", "--seeds", "2", "--steps", "3"),
+    ("toy.py", "--steps", "5"),
+    ("architectures.py", "simulated", "--seeds", "1", "--only", "shared_bottom,mmoe,one task alone"),
+)
+"""Every script at a size that tells only whether it runs."""
 
 
-class Figure(NamedTuple):
-    """One line of the table; `limit` says on which side of it the figure has to be."""
+class Ended(NamedTuple):
+    """What became of a script.
 
-    name: str
-    found: float
-    limit: str
-    held: bool
+    Attributes:
+        line: the object that it printed last; None if it failed.
+        why: what it said last, then.
+    """
 
-
-def at_least(name: str, found: float, limit: float) -> Figure:
-    return Figure(name, found, f">= {limit:g}", found >= limit)
-
-
-def at_most(name: str, found: float, limit: float) -> Figure:
-    return Figure(name, found, f"<= {limit:g}", found <= limit)
+    line: dict[str, Any] | None
+    why: str
 
 
-def figures(line: dict[str, Any]) -> Iterator[Figure]:
-    """What a script's last line says of its limits."""
-    match line["benchmark"]:
-        case "census":
-            for network, limits in line["limits"].items():
-                yield from (over_rival(one, f"{network}: ") for one in limits)
-        case "wide":
-            yield from map(over_rival, line["limits"])
-        case "wide by length":
-            yield at_most("a step, longest tables / shortest", line["longest_over_shortest"], LONGEST_OVER_SHORTEST)
-            yield at_least("a step, dense Adam / trunkline", line["dense_over_trunkline"], DENSE_OVER_OURS)
-        case "fork":
-            yield at_most("a step, worst method / plain sum", line["worst_of_ours"], line["limit"])
-        case "exact":
-            for rows, took in line["least_ms_and_mib"].items():
-                name = f"a step at {int(rows):,} rows, exact / plain"
-                yield at_most(name, took["exact"] / took["plain"], line["limit_exact_over_plain"])
-        case "solvers":
-            yield at_most("calls slower than 1 ms or torchjd's", len(line["missed"]), 0)
-        case _:
-            for one in line["limits"]:
-                yield (at_least if "least" in one else at_most)(
-                    one["figure"], one["found"], one.get("least", one.get("most"))
-                )
-
-
-def over_rival(one: dict[str, Any], where: str = "") -> Figure:
-    return at_least(f"{where}{one['contestant']} / {one['rival']}", one["of_medians"], one["least"])
-
-
-def left_out(line: dict[str, Any]) -> list[str]:
-    """Contestants that were not there."""
-    names = line.get("left_out", [])
-    return sorted(set(names) if isinstance(names, list) else {name for each in names.values() for name in each})
-
-
-def run(script: str, *arguments: str) -> dict[str, Any] | None:
-    """Its last line, after all it prints; None if it fails."""
+def run(folder: Path, script: str, *arguments: str) -> Ended:
+    """A script, with all that it prints on the way."""
     last = ""
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name(script)), *arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command = [sys.executable, str(folder / script), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for text in process.stdout:
             print(text, end="", flush=True)
-            last = text
+            last = text.strip() or last
     try:
-        return json.loads(last) if process.returncode == 0 else None
+        line = json.loads(last)
+        if process.returncode == 0 and isinstance(line, dict) and "figures" in line:
+            return Ended(line, "")
     except ValueError:
-        return None
+        pass
+    return Ended(None, f"status {process.returncode}: {last}")
+
+
+def run_all(runs: Sequence[Sequence[str]], folder: Path) -> int:
+    """All of them, and the table; how many failed."""
+    table: list[str] = []
+    failed: list[str] = []
+    began = time.perf_counter()
+    for script, *arguments in runs:
+        started = time.perf_counter()
+        print(f"\n== {' '.join((script, *arguments))}", flush=True)
+        line, why = run(folder, script, *arguments)
+        took = f"{time.perf_counter() - started:.0f} s"
+        if line is None:
+            failed.append(script)
+            table.append(f"{script:18}FAILED, {why[:76]:84}{'':7}{took:>6}")
+            continue
+        for one in read(line):
+            held = "yes" if one.held else "NO"
+            table.append(f"{script:18}{one.figure:66}{one.found:9.3f}  {one.wanted:10}{held:7}{took:>6}")
+            took = ""
+        table += [f"{script:18}left out: {name}" for name in line.get("left_out", ())]
+    print(f"\n{'script':18}{'figure':66}{'found':>9}  {'goal':10}{'holds':7}{'took':>6}")
+    print("\n".join(table))
+    print(f"{(time.perf_counter() - began) / 60:.1f} minutes")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return len(failed)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scripts", nargs="*", help="those to run; all by default")
+    parser.add_argument("--smoke", action="store_true", help="every script, those of quality too, at toy size")
     asked = parser.parse_args()
-    unknown = set(asked.scripts) - {script for script, *_ in RUNS}
+    runs = SMOKE if asked.smoke else RUNS
+    unknown = set(asked.scripts) - {script for script, *_ in runs}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    table: list[str] = []
-    failed: list[str] = []
-    began = time.perf_counter()
-    for script, *arguments in RUNS:
-        if asked.scripts and script not in asked.scripts:
-            continue
-        started = time.perf_counter()
-        print(f"\n== {' '.join((script, *arguments))}", flush=True)
-        line = run(script, *arguments)
-        took = f"{time.perf_counter() - started:.0f} s"
-        if line is None:
-            failed.append(script)
-            table.append(f"{script:18}{'failed':66}{'':>9}  {'':10}{'':7}{took:>6}")
-            continue
-        for name, found, limit, held in figures(line):
-            table.append(f"{script:18}{name:66}{found:9.3f}  {limit:10}{'yes' if held else 'NO':7}{took:>6}")
-            took = ""
-        table += [f"{script:18}left out: {name}" for name in left_out(line)]
-    print(f"\n{'script':18}{'figure':66}{'found':>9}  {'limit':10}{'holds':7}{'took':>6}")
-    print("\n".join(table))
-    print(f"{(time.perf_counter() - began) / 60:.1f} minutes")
-    if failed:
-        sys.exit(f"failed: {', '.join(failed)}")
+    chosen = [one for one in runs if not asked.scripts or one[0] in asked.scripts]
+    sys.exit(1 if run_all(chosen, Path(__file__).parent) else 0)
 
 
 if __name__ == "__main__":

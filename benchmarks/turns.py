@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from goals import Figure, at_least
 from rivals import Absent, Contestant
 from torch.nn import functional as F
 
@@ -83,23 +84,13 @@ def show(title: str, found: Figures, rivals: Sequence[str]) -> None:
         print(f"{name:36}left out: {why}")
 
 
-def check(found: Figures, limits: Sequence[Limit]) -> list[dict[str, Any]]:
-    """Each limit whose two sides were there, and whether it held: of medians."""
-    results = []
-    for ours, rival, least in limits:
-        if ours in found.rates and rival in found.rates:
-            ratio, best = found.ratio(ours, rival), found.ratio(ours, rival, max)
-            results.append(
-                {
-                    "contestant": ours,
-                    "rival": rival,
-                    "least": least,
-                    "of_medians": round(ratio, 3),
-                    "of_bests": round(best, 3),
-                    "held": ratio >= least,
-                }
-            )
-    return results
+def check(found: Figures, limits: Sequence[Limit], where: str = "") -> list[Figure]:
+    """Each ratio of medians whose two sides were there, beside its goal."""
+    return [
+        at_least(f"{where}{ours} / {rival}", found.ratio(ours, rival), least)
+        for ours, rival, least in limits
+        if ours in found.rates and rival in found.rates
+    ]
 
 
 def report(found: Figures) -> dict[str, Any]:
@@ -108,7 +99,3 @@ def report(found: Figures) -> dict[str, Any]:
         name: {"median": round(median(rates) / 1e3, 2), "best": round(max(rates) / 1e3, 2)}
         for name, rates in found.rates.items()
     }
-
-
-def missed(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{r['contestant']} / {r['rival']}: {r['of_medians']} < {r['least']}" for r in results if not r["held"]]

@@ -16,15 +16,15 @@ Prints a table, and as the last line one JSON object.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 from statistics import median
 
 import numpy as np
 import torch
+from goals import at_least, at_most, finish
 from rivals import BATCH, Contestant, Rows, best_by_hand, by_hand, deepctr_torch, torch_rechub, trunkline
-from turns import Limit, check, missed, report, show, take_turns
+from turns import Limit, check, report, show, take_turns
 
 COLUMNS, NUMBERS, TASKS = 26, 13, ("click", "buy")
 ROWS, EXPONENT = 1_000_000, 1.05
@@ -81,7 +81,7 @@ def exponent_for(wanted: float, size: int) -> float:
     return (low + high) / 2
 
 
-def beside_rivals(steps: int, rounds: int, fused: bool) -> dict[str, object]:
+def beside_rivals(steps: int, rounds: int, fused: bool) -> None:
     rows = simulate(falling(ROWS), EXPONENT, steps * BATCH)
     makers: dict[str, Callable[[], Contestant]] = {
         "torch-rechub": partial(torch_rechub, rows, fused=fused),
@@ -97,18 +97,16 @@ def beside_rivals(steps: int, rounds: int, fused: bool) -> dict[str, object]:
     print(f"{sum(rows.sizes):,} embedding rows, {distinct(rows):,} of them in a batch; {steps} steps of {BATCH} a turn")
     found = take_turns(makers, rounds)
     show(f"{rounds} rounds, one thread", found, RIVALS)
-    limits = check(found, LIMITS)
-    return {
-        "benchmark": "wide",
-        "rivals_fused": fused,
-        "thousand_rows_per_cpu_second": report(found),
-        "limits": limits,
-        "left_out": sorted(found.absent),
-        "missed": missed(limits),
-    }
+    finish(
+        "wide",
+        check(found, LIMITS),
+        rivals_fused=fused,
+        thousand_rows_per_cpu_second=report(found),
+        left_out=sorted(found.absent),
+    )
 
 
-def by_length(lengths: list[int], dense_at: int, steps: int, rounds: int) -> dict[str, object]:
+def by_length(lengths: list[int], dense_at: int, steps: int, rounds: int) -> None:
     wanted = 0.0
     makers: dict[str, Callable[[], Contestant]] = {}
     for length in sorted({*lengths, dense_at}):
@@ -131,20 +129,11 @@ def by_length(lengths: list[int], dense_at: int, steps: int, rounds: int) -> dic
     shortest, longest, between = (f"trunkline at {length:,}" for length in (min(lengths), max(lengths), dense_at))
     stretch = found.ratio(shortest, longest)
     gain = found.ratio(between, f"dense Adam at {dense_at:,}")
-    print(f"longest / shortest {stretch:.2f} (limit {LONGEST_OVER_SHORTEST});", end=" ")
-    print(f"dense Adam / trunkline at {dense_at:,} rows {gain:.2f} (limit {DENSE_OVER_OURS})")
-    lost = []
-    if stretch > LONGEST_OVER_SHORTEST:
-        lost.append(f"{longest} / {shortest}: {stretch:.3f} > {LONGEST_OVER_SHORTEST}")
-    if gain < DENSE_OVER_OURS:
-        lost.append(f"dense Adam / {between}: {gain:.3f} < {DENSE_OVER_OURS}")
-    return {
-        "benchmark": "wide by length",
-        "cpu_ms_a_step": milliseconds,
-        "longest_over_shortest": round(stretch, 3),
-        "dense_over_trunkline": round(gain, 3),
-        "missed": lost,
-    }
+    goals = [
+        at_most("a step, longest tables / shortest", stretch, LONGEST_OVER_SHORTEST),
+        at_least(f"a step at {dense_at:,} rows, dense Adam / trunkline", gain, DENSE_OVER_OURS),
+    ]
+    finish("wide by length", goals, cpu_ms_a_step=milliseconds)
 
 
 def main() -> None:
@@ -157,10 +146,9 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.rows:
-        line = by_length([int(rows) for rows in asked.rows.split(",")], asked.dense_at, asked.steps, asked.rounds)
+        by_length([int(rows) for rows in asked.rows.split(",")], asked.dense_at, asked.steps, asked.rounds)
     else:
-        line = beside_rivals(asked.steps, asked.rounds, asked.rivals_fused)
-    print(json.dumps(line))
+        beside_rivals(asked.steps, asked.rounds, asked.rivals_fused)
 
 
 if __name__ == "__main__":
