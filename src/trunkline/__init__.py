@@ -3,22 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from trunkline import balance, sharing, tasks
-from trunkline.balance.fork import Fork
-from trunkline.balance.parameter_fork import fork_at_parameters
-from trunkline.errors import UserError
 from trunkline.moved import install, tell
-from trunkline.network import Network
-from trunkline.nn.embedding import Embedding
-from trunkline.nn.inputs import Inputs, ListFeature, Ragged
-from trunkline.nn.mlp import MLP, Layers
-from trunkline.optim.param_groups import GroupOptions, Subnets
-from trunkline.optim.rowwise import RowAdagrad, RowAdam
-from trunkline.optim.schedules import Constant, WarmupCosine, set_rates
-from trunkline.towers import Towers, stop_gradient
 
 if TYPE_CHECKING:
+    from trunkline import balance, sharing, tasks
+    from trunkline.balance.fork import Fork
+    from trunkline.balance.parameter_fork import fork_at_parameters
     from trunkline.config import Config
+    from trunkline.errors import UserError
     from trunkline.inference.model import Model
     from trunkline.insight.comparison.compare import compare
     from trunkline.insight.comparison.result import Comparison
@@ -26,6 +18,14 @@ if TYPE_CHECKING:
     from trunkline.insight.importance.permutation_importance import Importance, importance
     from trunkline.insight.lr_range.range_test import lr_range
     from trunkline.insight.lr_range.sweeps import Ranges
+    from trunkline.network import Network
+    from trunkline.nn.embedding import Embedding
+    from trunkline.nn.inputs import Inputs, ListFeature, Ragged
+    from trunkline.nn.mlp import MLP, Layers
+    from trunkline.optim.param_groups import GroupOptions, Subnets
+    from trunkline.optim.rowwise import RowAdagrad, RowAdam
+    from trunkline.optim.schedules import Constant, WarmupCosine, set_rates
+    from trunkline.towers import Towers, stop_gradient
     from trunkline.training.extend import extend
     from trunkline.training.fit import fit
     from trunkline.tuning.result import Tuning
@@ -72,24 +72,45 @@ __all__ = [
     "tune",
 ]
 
-_LATER = {
+_PLACES = {
     "Comparison": "trunkline.insight.comparison.result",
     "Config": "trunkline.config",
+    "Constant": "trunkline.optim.schedules",
     "Diagnosis": "trunkline.insight.diagnosis.diagnose",
+    "Embedding": "trunkline.nn.embedding",
+    "Fork": "trunkline.balance.fork",
+    "GroupOptions": "trunkline.optim.param_groups",
     "Importance": "trunkline.insight.importance.permutation_importance",
+    "Inputs": "trunkline.nn.inputs",
+    "Layers": "trunkline.nn.mlp",
+    "ListFeature": "trunkline.nn.inputs",
+    "MLP": "trunkline.nn.mlp",
     "Model": "trunkline.inference.model",
+    "Network": "trunkline.network",
+    "Ragged": "trunkline.nn.inputs",
     "Ranges": "trunkline.insight.lr_range.sweeps",
+    "RowAdagrad": "trunkline.optim.rowwise",
+    "RowAdam": "trunkline.optim.rowwise",
+    "Subnets": "trunkline.optim.param_groups",
+    "Towers": "trunkline.towers",
     "Tuning": "trunkline.tuning.result",
+    "UserError": "trunkline.errors",
+    "WarmupCosine": "trunkline.optim.schedules",
     "compare": "trunkline.insight.comparison.compare",
     "diagnose": "trunkline.insight.diagnosis.diagnose",
     "extend": "trunkline.training.extend",
     "fit": "trunkline.training.fit",
+    "fork_at_parameters": "trunkline.balance.parameter_fork",
     "importance": "trunkline.insight.importance.permutation_importance",
     "lr_range": "trunkline.insight.lr_range.range_test",
+    "set_rates": "trunkline.optim.schedules",
+    "stop_gradient": "trunkline.towers",
     "tune": "trunkline.tuning.tune",
 }
-"""What needs more than torch is imported when it is first asked for."""
+"""Where each public name is. Nothing is imported before it is asked for: the command line's help needs no torch."""
 
+_ROOMS = ("balance", "sharing", "tasks")
+"""Public names that are packages."""
 
 _RENAMED = {"Rate": "GroupOptions", "fork_exactly": "fork_at_parameters"}
 """Public names of version 0.1, and what they are called now."""
@@ -98,10 +119,19 @@ _RENAMED = {"Rate": "GroupOptions", "fork_exactly": "fork_at_parameters"}
 def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         tell(f"trunkline.{name}", f"trunkline.{_RENAMED[name]}")
-        return globals()[_RENAMED[name]]
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
+        name = _RENAMED[name]
+    if name in _PLACES:
+        found = getattr(import_module(_PLACES[name]), name)
+    elif name in _ROOMS:
+        found = import_module(f"trunkline.{name}")
+    else:
+        raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 install()

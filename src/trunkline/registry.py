@@ -5,8 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar, final, get_type_hints
 
 from trunkline.errors import UserError, did_you_mean
+from trunkline.plugins import Plugin, load, plugins
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type[Any])
 Options = dict[str, tuple[Any, Any]]
 """Options by name: (type, default), default `inspect.Parameter.empty` where it must be given."""
 
@@ -15,26 +17,91 @@ Options = dict[str, tuple[Any, Any]]
 class Registry(Mapping[str, type[T]], Generic[T]):
     """Classes by name, a mapping.
 
+    A name that is not in the table is looked for among the entry points of installed packages, if the registry has a
+    group of them; nothing is loaded but what is asked for. A constructor's keywords are the options in the YAML.
+
     Args:
         what: the sort of thing, for messages.
-        table: the classes.
+        table: our own classes.
         context: constructor arguments that a user does not give: what the network knows.
+        group: entry points of that group belong here too.
+        base: what a class must derive from.
+        needs: constructor arguments that every class must take.
+
+    Example:
+        >>> from trunkline.balance.methods import OBJECTIVES
+        >>> OBJECTIVES.find("sum").__name__
+        'Sum'
     """
 
-    def __init__(self, what: str, table: Mapping[str, type[T]], *, context: Collection[str]) -> None:
-        self._what, self._table, self._context = what, dict(table), tuple(context)
+    def __init__(
+        self,
+        what: str,
+        table: Mapping[str, type[T]],
+        *,
+        context: Collection[str] = (),
+        group: str | None = None,
+        base: type[Any] | tuple[type[Any], ...] = object,
+        needs: Collection[str] = (),
+    ) -> None:
+        self.what, self.group = what, group
+        self._table, self._context = dict(table), tuple(context)
+        self._base, self._needs = base, tuple(needs)
+
+    def register(self, name: str, thing: C | None = None) -> Any:
+        """Add a class under a name: `OBJECTIVES.register("mine", Mine)`, or above the class as a decorator.
+
+        Args:
+            name: as the YAML names it.
+            thing: the class.
+
+        Raises:
+            UserError: the name is taken, or the class is not of this sort.
+        """
+        if thing is None:
+            return lambda decorated: self.register(name, decorated)
+        if name in self._table and self._table[name] is not thing:
+            taken = self._table[name]
+            raise UserError(
+                f"{self.what} {name!r} is there already ({taken.__module__}.{taken.__qualname__}); register "
+                f"{thing.__module__}.{thing.__qualname__} under another name"
+            )
+        if trouble := self._trouble(thing):
+            raise UserError(f"{self.what} {name!r}: {thing.__module__}.{thing.__qualname__} {trouble}")
+        self._table[name] = thing
+        return thing
 
     def find(self, name: str) -> type[T]:
         """The class of that name.
 
         Raises:
-            UserError: an unknown name, with the table, a line each.
+            UserError: an unknown name, with the table, a line each; a package whose class cannot be used, or whose
+                name is taken.
         """
-        if name not in self:
-            lines = [f"  {known}: {summary(thing)}" for known, thing in self.items()]
-            hint = did_you_mean(name, self)
-            raise UserError("\n".join([f"{self._what} {name!r} is unknown{hint} (one of these)", *lines]))
-        return self._table[name]
+        offered = [plugin for plugin in self._offered() if plugin.name == name]
+        if name in self._table:
+            for plugin in offered:
+                raise UserError(
+                    f"{self.what} {name!r} is trunkline's own, and {plugin.package} offers another one under that "
+                    f"name; uninstall {plugin.package}, or ask for a version that calls it otherwise"
+                )
+            return self._table[name]
+        if len(offered) > 1:
+            packages = " and ".join(plugin.package for plugin in offered)
+            raise UserError(f"{self.what} {name!r} is offered by {packages}; uninstall all but one")
+        if offered:
+            thing = load(offered[0], self.what)
+            if trouble := self._trouble(thing):
+                raise UserError(
+                    f"{self.what} {name!r} of {offered[0].package} cannot be used: it {trouble}; ask for another "
+                    "version of it, or uninstall it"
+                )
+            self._table[name] = thing
+            return self._table[name]
+        lines = [f"  {known}: {summary(thing)}" for known, thing in self._table.items()]
+        lines += [f"  {plugin.name}: of {plugin.package}" for plugin in self._offered()]
+        hint = did_you_mean(name, self) or ("; is it of a package that is not installed?" if self.group else "")
+        raise UserError("\n".join([f"{self.what} {name!r} is unknown{hint} (one of these)", *lines]))
 
     def options(self, name: str) -> Options:
         """A class's own options.
@@ -45,7 +112,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         thing = self.find(name)
         hints = get_type_hints(thing.__init__)
         parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
-        return {p.name: (hints[p.name], p.default) for p in parameters if p.name not in self._context}
+        return {p.name: (hints.get(p.name, Any), p.default) for p in parameters if p.name not in self._context}
 
     def make(self, name: str, values: Mapping[str, Any], **context: Any) -> T:
         """An instance.
@@ -63,15 +130,44 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return thing(**{key: value for key, value in context.items() if key in wanted}, **values)
 
     def __getitem__(self, name: str) -> type[T]:
-        return self._table[name]
+        if name in self._table:
+            return self._table[name]
+        if any(plugin.name == name for plugin in self._offered()):
+            return self.find(name)
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._table)
+        return iter(dict.fromkeys([*self._table, *(plugin.name for plugin in self._offered())]))
 
     def __len__(self) -> int:
-        return len(self._table)
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._table or any(plugin.name == name for plugin in self._offered())
+
+    def _offered(self) -> list[Plugin]:
+        """Entry points of installed packages, but for those of what is in the table because they were loaded."""
+        if self.group is None:
+            return []
+        return [plugin for plugin in plugins(self.group) if not plugin.gave(self._table.get(plugin.name))]
+
+    def _trouble(self, thing: Any) -> str:
+        """Why a class cannot be in this table; empty if it can."""
+        if not isinstance(thing, type):
+            return f"is no class but {type(thing).__name__}"
+        if not issubclass(thing, self._base):
+            bases = self._base if isinstance(self._base, tuple) else (self._base,)
+            return f"does not derive from {' or '.join(f'{base.__module__}.{base.__name__}' for base in bases)}"
+        missing = sorted(getattr(thing, "__abstractmethods__", ()))
+        if missing:
+            return f"does not define {', '.join(missing)}"
+        parameters = list(inspect.signature(thing).parameters.values())
+        if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY) for p in parameters):
+            return "has a constructor with *args, **kwargs or nameless arguments, which are no options"
+        lacking = [name for name in self._needs if name not in {p.name for p in parameters}]
+        return f"has a constructor without {', '.join(lacking)}" if lacking else ""
 
 
 def summary(thing: type[Any]) -> str:
     """The first line of a class's documentation."""
-    return (inspect.getdoc(thing) or "").splitlines()[0]
+    return (inspect.getdoc(thing) or thing.__name__).splitlines()[0]

@@ -77,7 +77,12 @@ INTERRUPTS = {
         {**HARD, "optimizer.name": "adam", "balance.gradients": "none", "network.norm": "batch"},
         {**HARD, "training.amp": "bf16", "balance.gradients": "equal"},
         {**HARD, "network.embedding.sparse_above": 0, "network.sharing": "mmoe"},
-        {**HARD, "network.embedding.sparse_above": 4, "optimizer.rows": "adagrad", "balance.at": "parameters"},
+        {
+            **HARD,
+            "network.embedding.sparse_above": 4,
+            "optimizer.sparse_optimizer": "adagrad",
+            "balance.at": "parameters",
+        },
     ],
     ids=["adamw-pcgrad", "sgd-upgrad", "adam-batchnorm", "bf16", "rows-mmoe", "rows-adagrad-parameters"],
 )

@@ -58,7 +58,7 @@ def build_optimizers(config: OptimizerConfig, network: Network, objective: Objec
         case "sgd":
             optimizers.append(SGD(dense, momentum=config.momentum, **fused))
     if sparse:
-        optimizers.append((RowAdam if config.rows == "adam" else RowAdagrad)(sparse))
+        optimizers.append((RowAdam if config.sparse_optimizer == "adam" else RowAdagrad)(sparse))
     return optimizers
 
 

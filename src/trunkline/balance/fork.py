@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trunkline.balance.base import GramianBalancer, JacobianBalancer
 from trunkline.balance.gramian import FEW, dots, gramian_of, plain_sum, row_of, weighted_sum, wide_of
+from trunkline.eager_only import EagerOnly
 from trunkline.errors import UserError
 
 
@@ -266,7 +267,7 @@ def _grid(indices: Sequence[int]) -> tuple[Tensor, Tensor]:
     return positions[:, None], positions[None, :]
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
+@EagerOnly
 def _split(fork: Fork, shared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     copies: tuple[Tensor, ...] = _Split.apply(fork, *shared)  # type: ignore[no-untyped-call]  # torch's own
     return copies

@@ -57,6 +57,9 @@ OBJECTIVES: Registry[ObjectiveBalancer] = Registry(
         "gradnorm": GradNorm,
     },
     context=CONTEXT,
+    group="trunkline.objectives",
+    base=ObjectiveBalancer,
+    needs=("tasks",),
 )
 """What merges losses."""
 
@@ -82,6 +85,8 @@ GRADIENTS: Registry[GramianBalancer | JacobianBalancer] = Registry(
         "excess_mtl": ExcessMTL,
     },
     context=CONTEXT,
+    group="trunkline.gradients",
+    base=(GramianBalancer, JacobianBalancer),
 )
 """What balances gradients."""
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trunkline.balance.base import JacobianBalancer
 from trunkline.balance.fork import Fork
 from trunkline.balance.row_alignment import RowAlignment
+from trunkline.eager_only import EagerOnly
 from trunkline.errors import UserError
 
 Run = Callable[..., tuple[Tensor, ...]]
@@ -57,7 +58,7 @@ def fork_at_parameters(
     return tuple(flat[t * k : (t + 1) * k] for t in range(fork.tasks))
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
+@EagerOnly
 def _exact(
     fork: Fork, run: Run, leaves: int, rows: Sequence[Tensor] | None, sources: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:

@@ -1,6 +1,7 @@
 """The command line: `trunkline COMMAND …`."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,17 +15,25 @@ from trunkline.cli.init import init
 from trunkline.cli.lr_range import lr_range
 from trunkline.cli.predict import predict
 from trunkline.cli.report import report
+from trunkline.cli.schema import schema
 from trunkline.cli.train import train
 from trunkline.cli.tune import tune
+from trunkline.cli.version import show_version
 from trunkline.errors import UserError
 
-app = typer.Typer(
-    help="Deep multi-task learning: one network, several KPIs, every one of them learning.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (init, train, lr_range, diagnose, compare, tune, extend, evaluate, predict, report, demo, data):
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def trunkline(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Deep multi-task learning: one network, several KPIs, every one of them learning."""
+
+
+for command in (init, train, lr_range, diagnose, compare, tune, extend, evaluate, predict, report, schema, demo, data):
     app.command()(command)
 
 

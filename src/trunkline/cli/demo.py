@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
+
+if TYPE_CHECKING:
+    import polars as pl
 
 CONFIG = """\
 # A simulated feed: will a user click, how long will they stay, will they buy?
@@ -67,7 +69,7 @@ def demo(
     )
 
 
-def show_against_truth(model: Any, test: pl.DataFrame) -> None:
+def show_against_truth(model: Any, test: "pl.DataFrame") -> None:
     """Each task's score on the test rows beside that of the true probabilities, which nothing can beat but luck."""
     from rich.console import Console
     from rich.table import Table
@@ -83,7 +85,7 @@ def show_against_truth(model: Any, test: pl.DataFrame) -> None:
     Console(soft_wrap=True).print(table)
 
 
-def against_truth(model: Any, test: pl.DataFrame) -> list[tuple[Any, ...]]:
+def against_truth(model: Any, test: "pl.DataFrame") -> list[tuple[Any, ...]]:
     """For each task: its headline score on the test rows, the same score of the truth, and that of a constant."""
     import torch
 

@@ -5,15 +5,32 @@ import re
 from collections.abc import Sequence
 from os.path import exists, isdir
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
-import yaml
 
 from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.tasks import TASK_KINDS
 
+if TYPE_CHECKING:
+    import polars as pl
+
+KINDS = (
+    "binary",
+    "multiclass",
+    "ordinal",
+    "regression",
+    "laplace",
+    "huber",
+    "quantile",
+    "mixture_density",
+    "lognormal",
+    "zero_inflated_lognormal",
+    "poisson",
+    "negative_binomial",
+)
+"""Names of the kinds for the help, which has no need of torch; a test holds them to the table of kinds."""
+SCHEMA = "trunkline.schema.json"
+"""Where editors look for the config's schema, beside it."""
 CLASSES = 20
 """Whole numbers of up to this many values make a multiclass label."""
 
@@ -21,7 +38,7 @@ CLASSES = 20
 def init(
     data: Annotated[list[str], typer.Argument(help="Training rows: files or globs.")],
     task: Annotated[
-        list[str], typer.Option(help=f"Label column, or COLUMN:KIND; repeatable. Kinds: {', '.join(TASK_KINDS)}.")
+        list[str], typer.Option(help=f"Label column, or COLUMN:KIND; repeatable. Kinds: {', '.join(KINDS)}.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("trunkline.yaml"),
     valid: Annotated[str | None, typer.Option(help="Validation rows.")] = None,
@@ -29,6 +46,8 @@ def init(
     overwrite: Annotated[bool, typer.Option(help="Replace the YAML file.")] = False,
 ) -> None:
     """Look at a table and write a config to train on it, every inferred kind spelled out."""
+    import yaml
+
     from trunkline.runs.files import write_text
     from trunkline.tables import infer
     from trunkline.tables.source import Files
@@ -63,13 +82,14 @@ def init(
         yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
         for key, value in config.items()
     )
-    note = "# Look through the features: a column that is known only after the fact gives the answer away.\n"
+    note = f"# yaml-language-server: $schema={SCHEMA}\n"
+    note += "# Look through the features: a column that is known only after the fact gives the answer away.\n"
     write_text(out, note + text)
     print(f"{len(frame):,} rows, {len(features)} features, {len(tasks)} tasks: {out}")
     if guessed:
         told = "; ".join(f"{column} is {kind} ({reason})" for column, (kind, reason) in guessed.items())
         print(f"kinds of labels, by their values: {told}. For another write --task COLUMN:KIND")
-    print(f"next: trunkline train {out}")
+    print(f"next: trunkline train {out}; for an editor that knows the keys: trunkline schema -o {out.parent / SCHEMA}")
 
 
 def batch_size(rows: int) -> int:
@@ -78,7 +98,7 @@ def batch_size(rows: int) -> int:
 
 
 def find_tasks(
-    asked: Sequence[str], frame: pl.DataFrame
+    asked: Sequence[str], frame: "pl.DataFrame"
 ) -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, str]]]:
     """The tasks for the config, by name; and of each column whose kind was not given, the kind and the reason for it.
 
@@ -89,7 +109,10 @@ def find_tasks(
     Raises:
         UserError: an unknown column or kind, a column twice, labels that the kind cannot have; all of them.
     """
+    import polars as pl
+
     from trunkline.tables import Labels
+    from trunkline.tasks import TASK_KINDS
 
     problems = Problems()
     tasks: dict[str, dict[str, str]] = {}
@@ -119,6 +142,8 @@ def split_task(text: str, columns: Sequence[str]) -> tuple[str, str]:
     Raises:
         UserError: an unknown column or kind.
     """
+    from trunkline.tasks import TASK_KINDS
+
     column, colon, kind = (text, "", "") if text in columns or ":" not in text else text.rpartition(":")
     if column not in columns:
         raise UserError(f"column {column!r} is not in the table{did_you_mean(column, columns)}")
@@ -127,11 +152,13 @@ def split_task(text: str, columns: Sequence[str]) -> tuple[str, str]:
     return column, kind
 
 
-def guess_kind(labels: pl.Series) -> tuple[str, str]:
+def guess_kind(labels: "pl.Series") -> tuple[str, str]:
     """Binary, regression or multiclass, by the values; and why.
 
     Every other kind says something of the label that its values do not show.
     """
+    import polars as pl
+
     known = labels.drop_nulls()
     known = known.drop_nans() if known.dtype.is_float() else known
     if known.dtype == pl.Boolean:

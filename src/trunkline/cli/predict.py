@@ -1,11 +1,9 @@
 """`trunkline predict`."""
 
-from collections.abc import Iterator
 from os.path import exists
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
 from trunkline.errors import UserError
@@ -23,18 +21,10 @@ def predict(
     """Write each row's estimates, in order, beside the columns asked for; rows are streamed."""
     from trunkline.inference.model import Model
     from trunkline.inference.sink import check_target, write_stream
-    from trunkline.tables.fingerprint import fingerprint, unchanged
-    from trunkline.tables.source import Files
+    from trunkline.tables.source import find_files
 
     check_target(out, overwrite=overwrite)
-    files = Files(data)
-    if exists(out) and any(path.samefile(out) for path in files.paths):
+    if exists(out) and any(path.samefile(out) for path in find_files(data)):
         raise UserError(f"{out} is also the input; choose another name")
-    model = Model.load(run)
-
-    def estimates() -> Iterator[pl.DataFrame]:
-        with unchanged(files.paths, fingerprint(files.paths)), files.naming():
-            yield from model.stream(data, keep=keep or [])
-
-    rows = write_stream(estimates(), out)
+    rows = write_stream(Model.load(run).stream(data, keep=keep or []), out)
     print(f"{rows:,} rows: {out}")

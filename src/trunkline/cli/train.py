@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from trunkline.errors import UserError
 
@@ -60,6 +59,8 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     Raises:
         UserError: a pair without `=`, or a value that is no YAML.
     """
+    import yaml
+
     from trunkline.config.yaml_file import parse_yaml
 
     overrides = {}

@@ -28,7 +28,10 @@ class BalanceConfig(Section):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     objective: Objective = Chosen(kind="uncertainty")
+    """What merges the losses of all tasks into one."""
     gradients: Gradients = None
+    """What balances the tasks' gradients, if anything does."""
     at: Literal["fork", "parameters"] = "fork"
+    """Where: at the fork, or over the shared parameters themselves, exactly and at a backward pass a task."""
     update_every: Positive = 1
     """Steps from one set of gradient weights to the next."""

@@ -15,7 +15,9 @@ class CategoricalConfig(Section):
 
     kind: Literal["categorical"]
     dim: Positive = DIM
+    """Width of the embedding."""
     min_count: Positive = 1
+    """Values seen less often in the training rows count as unseen."""
 
 
 class HashedConfig(Section):
@@ -23,7 +25,9 @@ class HashedConfig(Section):
 
     kind: Literal["hashed"]
     rows: Rows
+    """How many vectors the values are spread over."""
     dim: Positive = DIM
+    """Width of the embedding."""
 
 
 class BagConfig(Section):
@@ -31,9 +35,13 @@ class BagConfig(Section):
 
     kind: Literal["bag"]
     pool: Literal["mean", "sum"] = "mean"
+    """How the elements become one vector."""
     dim: Positive = DIM
+    """Width of the embedding."""
     min_count: Positive = 1
+    """Elements seen less often in the training rows count as unseen."""
     rows: Rows | None = None
+    """Hash the elements over so many vectors, instead of a vocabulary."""
 
 
 class SequenceConfig(Section):
@@ -41,11 +49,17 @@ class SequenceConfig(Section):
 
     kind: Literal["sequence"]
     length: Positive = LENGTH
+    """How many of the last elements are kept."""
     pool: Literal["mean", "attention"] = "mean"
+    """How they become one vector; attention weighs them by the target."""
     target: str | None = None
+    """The categorical or hashed feature whose values the elements are."""
     dim: Positive | None = None
+    """Width of the embedding; the target's, if there is one."""
     min_count: Positive | None = None
+    """Elements seen less often count as unseen."""
     rows: Rows | None = None
+    """Hash the elements over so many vectors, instead of a vocabulary."""
 
     @model_validator(mode="before")
     @classmethod
@@ -62,6 +76,7 @@ class NumericConfig(Section):
 
     kind: Literal["numeric"]
     log: bool = False
+    """Take sign(x)·log(1+|x|) before standardising: for amounts with a long tail."""
 
 
 class VectorConfig(Section):
@@ -69,6 +84,7 @@ class VectorConfig(Section):
 
     kind: Literal["vector"]
     length: Positive | None = None
+    """Numbers in each list; learnt from the training rows unless given."""
 
 
 class BooleanConfig(Section):

@@ -19,12 +19,14 @@ class TowersConfig(Section):
     """See `towers.Towers`."""
 
     hidden: list[Positive] = Field(default_factory=lambda: [64])
+    """Widths of each tower's hidden layers."""
 
 
 class EmbeddingConfig(Section):
     """See `embedding.Embedding`."""
 
     sparse_above: Annotated[int, Field(ge=0)] | None = 10_000
+    """Features with more rows than this are row-sparse; null for none, 0 for all."""
 
 
 class NetworkConfig(Section):
@@ -33,11 +35,20 @@ class NetworkConfig(Section):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     embedding: EmbeddingConfig = EmbeddingConfig()
+    """Tables of categorical features."""
     numbers: Numbers = Chosen(kind="plain")
+    """What becomes of numeric features."""
     interaction: Interaction = Chosen(kind="none")
+    """Products of features."""
     sharing: Sharing = Chosen(kind="shared_bottom")
+    """What the tasks share."""
     towers: TowersConfig = TowersConfig()
+    """The tasks' own subnets."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of units dropped after each hidden layer."""
     norm: Norm = "none"
+    """Normalisation before each activation."""
     activation: Activation = "relu"
+    """Of every hidden layer."""
     residual: bool = False
+    """Whether a layer as wide as what it reads adds its input to its output."""

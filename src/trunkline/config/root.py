@@ -21,18 +21,29 @@ from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
 from trunkline.tables.schema import Feature, check_features
 
+_OLD_PATHS = {"optimizer.rows": "optimizer.sparse_optimizer"}
+"""What version 0.1 called otherwise."""
+
 
 class Config(Section):
     """A whole training, as `trunkline train` reads it."""
 
     data: DataConfig = DataConfig()
+    """Where rows come from."""
     features: Literal["auto"] | dict[str, FeatureConfig] = "auto"
+    """The feature columns by name, or auto for every column that is no label."""
     tasks: dict[str, AnyTask] = Field(min_length=1)
+    """What is predicted, by name."""
     network: NetworkConfig = NetworkConfig()
+    """The network's shape."""
     balance: BalanceConfig = BalanceConfig()
+    """How several losses become one update."""
     optimizer: OptimizerConfig = OptimizerConfig()
+    """The optimiser, and each subnet's own rate."""
     training: TrainingConfig = TrainingConfig()
+    """The loop."""
     tune: TuneConfig | None = None
+    """What `trunkline tune` searches."""
 
     @field_validator("features")
     @classmethod
@@ -91,7 +102,7 @@ class Config(Section):
         else:
             raw = source.model_dump() if isinstance(source, Config) else dict(source)
         for path, value in (overrides or {}).items():
-            put(raw, path, value)
+            put(raw, _OLD_PATHS.get(path, path), value)
         try:
             return cls.model_validate(raw)
         except ValidationError as error:

@@ -25,7 +25,7 @@ Paths = str | list[str]
 class Section(BaseModel):
     """A part of the config; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_serializer(mode="wrap")
     def _readable(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class Section(BaseModel):
 class Chosen(Section):
     """A thing chosen by name, and its options, all written out."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     kind: str
 

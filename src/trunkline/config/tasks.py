@@ -6,30 +6,33 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 
 from trunkline.config.section import Chosen, chosen
-from trunkline.registry import Options, Registry
-from trunkline.tasks import TASK_KINDS, Task
+from trunkline.registry import Options
+from trunkline.tasks import TASK_KINDS
 
 Calibrate = Literal["none", "temperature", "isotonic"]
 
 
-_KINDS = Registry("kind", TASK_KINDS, context=[field.name for field in fields(Task)])
-
-
 def _options(kind: str) -> Options:
     """What one kind of task takes beyond what every kind takes, without what training rows fill in."""
-    learned = {field.name for field in fields(_KINDS.find(kind)) if field.metadata.get("learned")}
-    return {name: option for name, option in _KINDS.options(kind).items() if name not in learned}
+    learned = {field.name for field in fields(TASK_KINDS.find(kind)) if field.metadata.get("learned")}
+    return {name: option for name, option in TASK_KINDS.options(kind).items() if name not in learned}
 
 
 class TaskConfig(Chosen):
     """A task; see `tasks.Task`, and the kind's class for options of its own."""
 
     label: str | None = None
+    """Column of the label; the task's name unless given."""
     where: str | None = None
+    """A binary task: only rows in which it happened count."""
     space: str | None = None
+    """A binary task without which this one cannot happen: trained over all rows through the joint probability."""
     weight: str | None = None
+    """Column of row weights, 0 or above."""
     reads: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ()
+    """Tasks whose estimates this tower receives."""
     gradient: Literal["stop", "flow"] = "stop"
+    """Whether this task's loss may reach the towers whose estimates it takes."""
     calibrate: Calibrate = "none"
     """How estimates are corrected on the validation rows once the training is done; see `training.calibration`."""
 

@@ -13,6 +13,7 @@ class TensorBoardConfig(Section):
 
     kind: Literal["tensorboard"]
     folder: str | None = None
+    """Where its files go; the run folder by default."""
 
 
 class MLflowConfig(Section):
@@ -20,8 +21,11 @@ class MLflowConfig(Section):
 
     kind: Literal["mlflow"]
     uri: str | None = None
+    """Of the server or file store; MLflow's own default unless given."""
     experiment: str | None = None
+    """Its name."""
     name: str | None = None
+    """Of the run."""
 
     @field_validator("uri")
     @classmethod
@@ -42,14 +46,19 @@ class TrainingConfig(Section):
     """The loop."""
 
     epochs: Positive = 10
+    """Passes through the training rows, at most."""
     batch_size: Positive = 4096
+    """Rows of a step."""
     patience: Positive | None = 2
     """Epochs without a better validation score before training stops; null for never."""
     select: str = "mean"
     """`mean` (over every task's headline metric), `mean_<metric>`, or `<task>.<metric>`."""
     seed: int = 0
+    """Of everything that is drawn."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes cuda, then mps, then cpu."""
     amp: Literal["none", "bf16", "fp16"] = "none"
+    """Half precision of matrix products; fp16 needs cuda."""
     compile: bool = False
     """Whether `torch.compile` turns the network into fused code; the first steps then take longer."""
     log_every: Positive = 50

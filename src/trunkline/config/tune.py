@@ -15,7 +15,9 @@ class GuardrailConfig(Section):
     may_lose: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """How much worse than the config's own it may be."""
     at_least: Finite | None = None
+    """The least that the score may be."""
     at_most: Finite | None = None
+    """The most that the score may be."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -36,9 +38,11 @@ class TuneConfig(Section):
     guardrails: dict[str, GuardrailConfig] = Field(default_factory=dict)
     """By score; a trial that breaks one is never chosen."""
     trials: Positive = 50
+    """How many points of the space are tried."""
     seeds: Positive = 1
     """Runs of each trial; their mean scores count."""
     sampler: Literal["tpe", "random"] = "tpe"
+    """Which point comes next: by a tree-structured Parzen estimator, or drawn."""
     prune: bool = True
     """Whether a trial ends early that is below the median of the others, at the same epoch, in every objective."""
 

@@ -28,6 +28,7 @@ from trunkline.runs.history import read_history
 from trunkline.runs.tensors import load_into, read_tensors
 from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
 from trunkline.tables.encoder import Encoded
+from trunkline.tables.fingerprint import fingerprint, unchanged
 from trunkline.tables.frames import as_polars, is_pandas
 from trunkline.tables.prefetch import ahead
 from trunkline.tables.source import Files
@@ -229,12 +230,15 @@ class Model:
 
         Raises:
             UserError: unreadable files, no rows, missing or unreadable columns, a kept column that an estimate would
-                replace.
+                replace; files that change meanwhile.
         """
         nulls, types = null_values or self.config.data.null_values, self.encoder.csv_types()
         files = Files(source, null_values=nulls, types=types)
-        kept = list(files.types) if "*" in keep else list(dict.fromkeys(keep))
-        self._check_columns(list(files.types), kept)
+        before = fingerprint(files.paths)
+        with files.naming():
+            present = list(files.types)
+        kept = present if "*" in keep else list(dict.fromkeys(keep))
+        self._check_columns(present, kept)
         texts = [name for name in kept if name in types and files.types[name] == pl.String]
         restore = self._restored(source, texts, nulls)
         wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
@@ -243,8 +247,9 @@ class Model:
             for chunk in files.chunks(columns=wanted, rows=CHUNK):
                 yield chunk.select(kept).with_columns(restore), self.encoder.encode(chunk)
 
-        for beside, rows in ahead(encoded()):
-            yield pl.concat([beside, self._estimates(rows)], how="horizontal")
+        with unchanged(files.paths, before), files.naming():
+            for beside, rows in ahead(encoded()):
+                yield pl.concat([beside, self._estimates(rows)], how="horizontal")
 
     @staticmethod
     def _restored(

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trunkline.eager_only import EagerOnly
+
 
 @final
 class Unique(NamedTuple):
@@ -48,7 +50,7 @@ def look_up(table: Tensor, ids: Tensor) -> Tensor:
     return F.embedding(ids, table)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own; a compiler cannot trace sparse gradients
+@EagerOnly  # a compiler cannot trace sparse gradients
 def look_up_sparse(table: Tensor, ids: Tensor, found: Unique) -> Tensor:
     """`table[ids]`, ids of any shape; the gradient is sparse: each row stands in it once, in order.
 
@@ -61,7 +63,7 @@ def look_up_sparse(table: Tensor, ids: Tensor, found: Unique) -> Tensor:
     return vectors
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own; likewise
+@EagerOnly  # likewise
 def rows_of(table: Tensor, rows: Tensor) -> Tensor:
     """`table[rows]` `[U, width]`, whose gradient is sparse: each row stands in it once, in order.
 
@@ -73,7 +75,7 @@ def rows_of(table: Tensor, rows: Tensor) -> Tensor:
     return vectors
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own; its tracing of such functions warns
+@EagerOnly  # its tracing of such functions warns
 def sum_lists(vectors: Tensor, offsets: Tensor) -> Tensor:
     """The sums `[N, width]` of ragged lists of vectors.
 

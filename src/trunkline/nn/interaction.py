@@ -160,6 +160,8 @@ INTERACTIONS: Registry[Interaction] = Registry(
         "pairwise": Pairwise,
     },
     context=("fields",),
+    base=Interaction,
+    needs=("fields",),
 )
 """How features can meet."""
 

@@ -157,6 +157,8 @@ NUMBERS: Registry[NumericEmbedding] = Registry(
         "periodic": PeriodicNumbers,
     },
     context=("quantiles",),
+    base=NumericEmbedding,
+    needs=("quantiles",),
 )
 """What can become of numbers."""
 

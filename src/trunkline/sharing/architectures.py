@@ -32,6 +32,9 @@ ARCHITECTURES: Registry[Sharing] = Registry(
         "pepnet": PEPNet,
     },
     context=("in_features", "tasks", "features", "layers"),
+    group="trunkline.architectures",
+    base=Sharing,
+    needs=("in_features",),
 )
 """What tasks can share. The network knows the width of the features, the tasks, where categorical features lie and
 what layers are made of; the rest is the user's."""

@@ -82,6 +82,18 @@ def read(source: Paths | pl.DataFrame, *, null_values: Sequence[str] = ()) -> pl
     return source if ROW in source.columns else source.with_row_index(ROW, offset=1)
 
 
+def find_files(source: Paths) -> list[Path]:
+    """The files that a path, a glob or several of either stand for; none is opened.
+
+    Raises:
+        UserError: a missing file, a glob without a match; all of them.
+    """
+    problems = Problems()
+    paths = _paths(source, problems)
+    problems.raise_if_any()
+    return paths
+
+
 @final
 class Files:
     """One table in one or several files, opened and not yet read.

@@ -1,5 +1,8 @@
 """What a KPI is: its likelihood, its estimate, and how it depends on other KPIs."""
 
+from dataclasses import fields
+
+from trunkline.registry import Registry
 from trunkline.tasks.base import Task
 from trunkline.tasks.binary import Binary
 from trunkline.tasks.cascade import cascade_order, check_tasks, sample_space
@@ -18,23 +21,30 @@ from trunkline.tasks.regression import Regression
 from trunkline.tasks.space import joint
 from trunkline.tasks.zero_inflated_lognormal import ZeroInflatedLognormal
 
-TASK_KINDS: dict[str, type[Task]] = {
-    kind.kind: kind
-    for kind in (
-        Binary,
-        Multiclass,
-        Ordinal,
-        Regression,
-        Laplace,
-        Huber,
-        Quantile,
-        MixtureDensity,
-        Lognormal,
-        ZeroInflatedLognormal,
-        Poisson,
-        NegativeBinomial,
-    )
-}
+TASK_KINDS: Registry[Task] = Registry(
+    "kind",
+    {
+        kind.kind: kind
+        for kind in (
+            Binary,
+            Multiclass,
+            Ordinal,
+            Regression,
+            Laplace,
+            Huber,
+            Quantile,
+            MixtureDensity,
+            Lognormal,
+            ZeroInflatedLognormal,
+            Poisson,
+            NegativeBinomial,
+        )
+    },
+    context=[field.name for field in fields(Task)],
+    group="trunkline.tasks",
+    base=Task,
+    needs=[field.name for field in fields(Task)],
+)
 """The kinds a config can name."""
 
 __all__ = [

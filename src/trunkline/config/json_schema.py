@@ -1,0 +1,102 @@
+"""The config's JSON Schema, for editors: every key, what it does, and the options of everything chosen by name."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic import PydanticUserError, TypeAdapter
+
+from trunkline.balance.methods import GRADIENTS, OBJECTIVES
+from trunkline.config.root import Config
+from trunkline.nn.interaction import INTERACTIONS
+from trunkline.nn.numeric_embedding import NUMBERS
+from trunkline.registry import Options, Registry, summary
+from trunkline.sharing.architectures import ARCHITECTURES
+from trunkline.tasks import TASK_KINDS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+
+
+def json_schema() -> Schema:
+    """The schema of what `Config.make` takes from a YAML file, draft 2020-12."""
+    found = Config.model_json_schema()
+    definitions: Schema = found["$defs"]
+    _names_alone(found)
+    balance, network = definitions["BalanceConfig"]["properties"], definitions["NetworkConfig"]["properties"]
+    balance["objective"] |= _choice(OBJECTIVES)
+    balance["gradients"] |= _choice(GRADIENTS, also=["none", None])
+    network["sharing"] |= _choice(ARCHITECTURES, default="shared_bottom")
+    network["numbers"] |= _choice(NUMBERS)
+    network["interaction"] |= _choice(INTERACTIONS)
+    for place in (*balance.values(), *network.values()):
+        if "anyOf" in place:
+            place.pop("$ref", None)
+    task = definitions["TaskConfig"]
+    common = {name: value for name, value in task["properties"].items() if name != "kind"}
+    common["reads"] = {"anyOf": [{"type": "string"}, common["reads"]]} | _described(common["reads"])
+    definitions["TaskConfig"] = _choice(TASK_KINDS, common=common)
+    definitions.pop("Chosen", None)
+    return {"$schema": DIALECT, "title": "trunkline's config", **{k: v for k, v in found.items() if k != "title"}}
+
+
+def _choice(
+    table: Registry[Any], *, default: str | None = None, common: Mapping[str, Schema] | None = None, also: Any = ()
+) -> Schema:
+    """A name alone, or a name with its options."""
+    objects = [
+        {
+            "type": "object",
+            "description": summary(table.find(name)),
+            "properties": {"kind": {"const": name}, **(common or {}), **_options(_own(table, name))},
+            "required": [
+                *(["kind"] if name != default else []),
+                *(key for key, (_, value) in _own(table, name).items() if value is inspect.Parameter.empty),
+            ],
+            "additionalProperties": False,
+        }
+        for name in table
+    ]
+    return {"anyOf": [{"enum": [*table, *also]}, *objects]}
+
+
+def _own(table: Registry[Any], name: str) -> Options:
+    """The options that a user gives: not what training rows fill in."""
+    options, thing = table.options(name), table.find(name)
+    learned = {one.name for one in fields(thing) if "learned" in one.metadata} if table is TASK_KINDS else set()
+    return {key: value for key, value in options.items() if key not in learned}
+
+
+def _options(options: Options) -> Schema:
+    return {name: _option(annotation, default) for name, (annotation, default) in options.items()}
+
+
+def _option(annotation: Any, default: Any) -> Schema:
+    try:
+        found = TypeAdapter(annotation).json_schema()
+    except (PydanticUserError, TypeError):  # a type of torch's, which no YAML holds
+        return {}
+    if "$defs" in found:
+        return {}
+    if "array" in str(found):  # a number for each task may stand by the tasks' names
+        found = {"anyOf": [found, {"type": "object", "additionalProperties": {"type": "number"}}]}
+    plain = (bool, int, float, str, list, type(None))
+    return found | ({"default": default} if isinstance(default, plain) else {})
+
+
+def _described(place: Mapping[str, Any]) -> Schema:
+    return {key: place[key] for key in ("description", "default") if key in place}
+
+
+def _names_alone(node: Any) -> None:
+    """Where a kind decides what else there is, its name alone will do as well; in place."""
+    if isinstance(node, dict):
+        for value in node.values():
+            _names_alone(value)
+        if "discriminator" in node:
+            kinds = sorted(node.pop("discriminator")["mapping"])
+            node["anyOf"] = [{"enum": kinds}, *node.pop("oneOf")]
+    elif isinstance(node, list):
+        for value in node:
+            _names_alone(value)
