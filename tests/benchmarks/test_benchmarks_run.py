@@ -1,6 +1,5 @@
 """Every benchmark runs, at toy size, and says of each figure which goal it has."""
 
-import importlib.util
 import json
 import math
 import os
@@ -8,24 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import goals
 import pytest
+import summary
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def module(name):
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
-        made = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(made)
-        return made
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-
-
-summary = module("summary")
-goals = module("goals")
 
 
 def scripts():

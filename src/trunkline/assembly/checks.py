@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from trunkline.assembly.balance import build_objective
 from trunkline.assembly.device import pick_device
-from trunkline.assembly.memory import check_memory
+from trunkline.assembly.memory import check_memory, in_shape
 from trunkline.assembly.network import build_network
 from trunkline.assembly.optimizers import build_optimizers
 from trunkline.assembly.tasks import build_tasks
@@ -62,14 +62,14 @@ def _some_inputs(config: Config) -> Inputs:
 
 
 def check_subnets(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Network:
-    """Make a network with the least of rows, and the optimisers for it; returns the network.
+    """Make a network in shape, without memory for its parameters, and the optimisers for it; returns the network.
 
     Raises:
         UserError: a subnet pattern that matches nothing; a network that this machine has no memory for.
     """
-    check_memory(config, inputs, lambda config, inputs: build_network(config, tasks, inputs))
-    network, objective = least_network(config, tasks, inputs)
-    build_optimizers(config.optimizer, network, objective)
+    network = check_memory(config, inputs, lambda config, inputs: build_network(config, tasks, inputs))
+    with in_shape():
+        build_optimizers(config.optimizer, network, build_objective(config.balance, tasks))
     return network
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -22,8 +22,8 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 """Where Linux says how much memory a container has."""
 
 
-def check_memory(config: Config, inputs: Inputs, build: Build) -> None:
-    """Refuse a network that no memory can be had for.
+def check_memory(config: Config, inputs: Inputs, build: Build) -> Network:
+    """Refuse a network that no memory can be had for; gives it in shape, without memory for its parameters.
 
     A system that promises more memory than it has stops a process without a word when it is used, so parameters are
     counted on a device that holds none.
@@ -36,14 +36,15 @@ def check_memory(config: Config, inputs: Inputs, build: Build) -> None:
     Raises:
         UserError: its parameters, their gradients and what the optimiser keeps of them are more than all memory.
     """
-    wanted, there = _bytes(config, inputs, build), memory()
-    if wanted <= there:
-        return
+    network = _in_shape(config, inputs, build)
+    wanted, there = _bytes(config, network), memory()
+    if network is not None and wanted <= there:
+        return network
     # The setting to change is the one without which the network would be smallest.
     least, blame = math.inf, "network"
     for setting, smaller, fewer in _smaller(config, inputs):
         with suppress(UserError):  # what a part cannot be without
-            found = _bytes(smaller, fewer, build)
+            found = _bytes(smaller, _in_shape(smaller, fewer, build))
             least, blame = min((least, blame), (found, setting))
     raise UserError(
         f"{blame}: the network wants {_shown(wanted)} for its parameters, their gradients and what "
@@ -62,18 +63,32 @@ def memory() -> int:
     return min(found)
 
 
-def _bytes(config: Config, inputs: Inputs, build: Build) -> float:
-    """What the training of a network takes at least; infinite if it is too much to be counted, or cannot be built."""
-    kept = {"adamw": 2, "adam": 2, "sgd": 1}[config.optimizer.name]
+def in_shape() -> AbstractContextManager[object]:
+    """Inside, a network is built without memory for its parameters, and no random number is drawn."""
+    stack = ExitStack()
+    for one in (isolated_random(None), torch.device("meta"), NumbersAtHand()):
+        stack.enter_context(one)
+    return stack
+
+
+def _in_shape(config: Config, inputs: Inputs, build: Build) -> Network | None:
+    """The network without memory; None if its size is too much to be counted."""
     try:
-        with isolated_random(None), torch.device("meta"), NumbersAtHand():
-            network = build(config, inputs)
+        with in_shape():
+            return build(config, inputs)
     except UserError:
         raise
     except (RuntimeError, TypeError, OverflowError) as error:
         if "overflow" not in str(error).lower():
             raise
+        return None
+
+
+def _bytes(config: Config, network: Network | None) -> float:
+    """What the training of a network takes at least; infinite if it is too much to be counted."""
+    if network is None:
         return math.inf
+    kept = {"adamw": 2, "adam": 2, "sgd": 1}[config.optimizer.name]
     sparse = {id(table) for table in network.embedding.row_sparse()}
     return sum(p.numel() * p.element_size() * (1 if id(p) in sparse else 2 + kept) for p in network.parameters())
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trunkline.assembly.device import pick_device
-from trunkline.assembly.memory import NumbersAtHand
+from trunkline.assembly.memory import in_shape
 from trunkline.assembly.network import build_network
 from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
@@ -21,11 +21,10 @@ from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
 from trunkline.inference.residual_scale import measured
 from trunkline.metrics import Scores
 from trunkline.network import Network
-from trunkline.random_state import isolated_random
 from trunkline.runs.artifacts import read_fitted
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
-from trunkline.runs.tensors import load_into, read_tensors
+from trunkline.runs.tensors import read_tensors
 from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
 from trunkline.tables.encoder import Encoded
 from trunkline.tables.fingerprint import fingerprint, unchanged
@@ -98,28 +97,40 @@ class Model:
         encoder, labels = read_fitted(run.encoder, build_tasks(config))
         calibrators = read_calibrators(run.calibration) if run.calibration.exists() else {}
         check_calibrators(calibrators, labels.tasks, name=str(run.calibration))
-        with isolated_random(None):
-            # A config can ask for any size of network; what the file does not hold is given no memory.
-            try:
-                with torch.device("meta"), NumbersAtHand():
-                    shape = build_network(config, labels.tasks, encoder.inputs).state_dict()
-            except (RuntimeError, OverflowError, TypeError) as error:
-                raise UserError(f"{run.config} asks for a network that cannot be made: {error}") from None
-            tensors, facts = read_tensors(run.model, like=shape)
-            _check_estimates(tensors, facts, name=str(run.model))
-            network = build_network(config, labels.tasks, encoder.inputs)
-        load_into(network, tensors, name=str(run.model))
-        network.to(pick_device(config.training.model_copy(update={"device": device}))).eval()
-        return cls(
-            config,
-            encoder,
-            labels,
-            network,
-            sigma=facts.get("sigma", {}),
-            calibrators=calibrators,
-            path=run.path,
-            holder=holder,
-        )
+        device_config = config.training.model_copy(update={"device": device})
+        model = cls.selected(run, config, encoder, labels, device=pick_device(device_config), holder=holder)
+        model.calibrators = calibrators
+        return model
+
+    @classmethod
+    def selected(
+        cls, run: RunFolder, config: Config, encoder: Encoder, labels: Labels, *, device: torch.device, holder: Any
+    ) -> Self:
+        """The selected epoch's network beside what is known of the run already; uncalibrated.
+
+        A config can ask for any size of network: it is built in shape alone and takes the file's tensors as they are,
+        so that what the file does not hold is given no memory.
+
+        Args:
+            run: the run folder.
+            config: its config.
+            encoder: what encodes its rows.
+            labels: likewise its labels.
+            device: where the network goes.
+            holder: kept alive with the model.
+
+        Raises:
+            UserError: a network that cannot be made, or files that do not fit it.
+        """
+        try:
+            with in_shape():
+                network = build_network(config, labels.tasks, encoder.inputs)
+        except (RuntimeError, OverflowError, TypeError) as error:
+            raise UserError(f"{run.config} asks for a network that cannot be made: {error}") from None
+        facts = _load_selected(network, run.model)
+        network.to(device).eval()
+        sigma = facts.get("sigma", {})
+        return cls(config, encoder, labels, network, sigma=sigma, path=run.path, holder=holder)
 
     @property
     def device(self) -> torch.device:
@@ -237,8 +248,8 @@ class Model:
         before = fingerprint(files.paths)
         with files.naming():
             present = list(files.types)
-        kept = present if "*" in keep else list(dict.fromkeys(keep))
-        self._check_columns(present, kept)
+            kept = present if "*" in keep else list(dict.fromkeys(keep))
+            self._check_columns(present, kept)
         texts = [name for name in kept if name in types and files.types[name] == pl.String]
         restore = self._restored(source, texts, nulls)
         wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
@@ -293,6 +304,22 @@ class Model:
             constant = pl.Series(f"{name}_sigma", [self.sigma.get(name)], dtype=pl.Float64)
             columns.append(constant.new_from_index(0, len(estimate)))
         return columns
+
+
+def _load_selected(network: Network, path: Path) -> dict[str, Any]:
+    """Put the selected epoch's tensors into a network of their shapes, which may have no memory yet; the file's facts.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another network.
+    """
+    tensors, facts = read_tensors(path, like=network.state_dict())
+    _check_estimates(tensors, facts, name=str(path))
+    network.load_state_dict(tensors, assign=True)
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:  # what no file holds: the last measurement of the fork
+                setattr(module, name, torch.zeros(buffer.shape, dtype=buffer.dtype))
+    return facts
 
 
 def _check_estimates(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, name: str) -> None:

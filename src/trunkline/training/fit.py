@@ -233,7 +233,7 @@ def _train(
         loop()
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
-    model = Model.load(run.path, device=device.type, holder=holder)
+    model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
         part: raw_outputs(model.network, batches[part], device, amp=c.amp)
         for part in ("valid", "test")
