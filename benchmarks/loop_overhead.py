@@ -22,10 +22,14 @@ from torch.nn import functional as F
 
 from trunkline import Embedding, Fork, Network, Subnets, Towers
 from trunkline.balance import Uncertainty
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import History
 from trunkline.sharing import SharedBottom
 from trunkline.tables import Batch, Batches, Store
 from trunkline.tasks import Binary
+from trunkline.trackers import Tracking
+from trunkline.training.callbacks.checkpointing import Checkpointing
+from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.loop import Loop
 
@@ -76,7 +80,7 @@ def bare_epoch(rows: Batch, batch: int) -> Callable[[int], None]:
 def our_epoch(rows: Batch, batch: int, folder: Path) -> Callable[[int], None]:
     net, objective, optimizer = network()
     state = Checkpoint(net, objective, [optimizer], torch.amp.GradScaler("cpu", enabled=False), Progress())
-    history = History(folder / "history.jsonl")
+    history, tracking = History(folder / "history.jsonl"), Tracking((), RunFolder(folder))
 
     def epoch(number: int) -> None:
         Loop(
@@ -86,16 +90,12 @@ def our_epoch(rows: Batch, batch: int, folder: Path) -> Callable[[int], None]:
             train=Batches(store=Store.of(rows), size=batch),
             valid=None,
             epochs=number + 1,
-            patience=None,
-            select=lambda scores: None,
             device=torch.device("cpu"),
             amp="none",
             compile=False,
             log_every=50,
             log_gradients=False,
-            on_line=history.write,
-            on_best=lambda scores: None,
-            on_checkpoint=lambda: state.save(folder / "state.safetensors"),
+            callbacks=[HistoryLines(history, tracking), Checkpointing(folder / "state.safetensors", minutes=None)],
         )()
 
     return epoch

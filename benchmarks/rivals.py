@@ -33,11 +33,15 @@ from trunkline.assembly.balance import build_objective
 from trunkline.assembly.checks import check_config
 from trunkline.assembly.network import build_network
 from trunkline.assembly.optimizers import build_optimizers
+from trunkline.callbacks import Callback, Training
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.nn.inputs import Inputs
+from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import History
 from trunkline.tables import Batch, Batches, Store
+from trunkline.trackers import Tracking
+from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.loop import Loop
 
@@ -326,8 +330,11 @@ class TurnEnds(Exception):
     """Raised when an epoch is over; the next call of the same loop goes on from there."""
 
 
-def end_turn() -> None:
-    raise TurnEnds
+class EndOfTurn(Callback):
+    """Ends a turn where an epoch ends."""
+
+    def on_checkpoint(self, loop: Training) -> None:
+        raise TurnEnds
 
 
 def trunkline(
@@ -376,16 +383,15 @@ def trunkline(
         train=Batches(store=Store.of(Batch(rows.ids, rows.numbers, labels, {})), size=c.batch_size, seed=c.seed),
         valid=None,
         epochs=sys.maxsize,
-        patience=c.patience,
-        select=lambda scores: None,
         device=torch.device("cpu"),
         amp=c.amp,
         compile=c.compile,
         log_every=c.log_every,
         log_gradients=c.log_gradients,
-        on_line=History(Path(folder.name) / "history.jsonl").write,
-        on_best=lambda scores: None,
-        on_checkpoint=end_turn,
+        callbacks=[
+            HistoryLines(History(Path(folder.name) / "history.jsonl"), Tracking((), RunFolder(Path(folder.name)))),
+            EndOfTurn(),
+        ],
     )
 
     def train() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from trunkline.assembly.balance import build_objective
+from trunkline.assembly.callbacks import build_callbacks
 from trunkline.assembly.device import pick_device
 from trunkline.assembly.memory import check_memory, in_shape
 from trunkline.assembly.network import build_network
@@ -33,6 +34,8 @@ def check_config(config: Config) -> list[Task]:
         tasks = build_tasks(config)
     with problems.collect():
         pick_device(config.training)
+    with problems.collect():
+        build_callbacks(config.training)
     if tasks:
         with problems.collect():
             check_tasks(tasks)

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from trunkline.training.loop import Line, Loop
+from trunkline.callbacks import Line
+from trunkline.training.loop import Loop
 
 
 @final

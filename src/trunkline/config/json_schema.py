@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter
 
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES
+from trunkline.callbacks import CALLBACKS
 from trunkline.config.root import Config
 from trunkline.nn.interaction import INTERACTIONS
 from trunkline.nn.numeric_embedding import NUMBERS
@@ -30,6 +31,7 @@ def json_schema() -> Schema:
     network["sharing"] |= _choice(ARCHITECTURES, default="shared_bottom")
     network["numbers"] |= _choice(NUMBERS)
     network["interaction"] |= _choice(INTERACTIONS)
+    definitions["TrainingConfig"]["properties"]["callbacks"]["items"] = _choice(CALLBACKS)
     for place in (*balance.values(), *network.values()):
         if "anyOf" in place:
             place.pop("$ref", None)

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from trunkline.config.section import Positive, Section, kind_alone
+from trunkline.callbacks import CALLBACKS
+from trunkline.config.section import Chosen, Positive, Section, chosen, kind_alone
 
 
 class TensorBoardConfig(Section):
@@ -42,6 +43,9 @@ TrackerConfig = TensorBoardConfig | MLflowConfig
 AnyTracker = Annotated[Annotated[TrackerConfig, Field(discriminator="kind")], BeforeValidator(kind_alone)]
 
 
+AnyCallback = Annotated[Chosen, BeforeValidator(chosen(CALLBACKS.options))]
+
+
 class TrainingConfig(Section):
     """The loop."""
 
@@ -71,6 +75,9 @@ class TrainingConfig(Section):
     """How many batches whose loss or gradient is not a number may be left out; the next one stops the training."""
     trackers: list[AnyTracker] = Field(default_factory=list)
     """Where else the history is shown while the training runs."""
+
+    callbacks: list[AnyCallback] = Field(default_factory=list)
+    """What else is told of the training, and may end it: `time_limit`, and callbacks of installed packages."""
 
     @field_validator("trackers")
     @classmethod

@@ -87,16 +87,11 @@ class ShortRun:
                 train=train,
                 valid=self.batches("valid") if "valid" in self.data.stores else None,
                 epochs=self.epochs if steps is None else -(-steps // len(train)),
-                patience=None,
-                select=lambda scores: None,
                 device=self.device,
                 amp=c.amp,
                 compile=False,
                 log_every=c.log_every,
                 log_gradients=False,
-                on_line=lambda line: None,
-                on_best=lambda scores: None,
-                on_checkpoint=lambda: None,
             )
 
     def batches(self, part: str) -> Batches:

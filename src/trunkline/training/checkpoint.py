@@ -3,15 +3,16 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from trunkline.callbacks.base import Callback
 from trunkline.errors import UserError
 from trunkline.optim.rowwise import RowWise
 from trunkline.random_state import random_state, set_random_state
@@ -76,6 +77,7 @@ class Checkpoint:
         optimizers: made from both; each parameter is in one of them.
         scaler: of half-precision gradients.
         progress: the counters.
+        callbacks: those whose state is kept, by name.
     """
 
     network: nn.Module
@@ -83,6 +85,7 @@ class Checkpoint:
     optimizers: Sequence[Optimizer]
     scaler: torch.amp.GradScaler
     progress: Progress
+    callbacks: Mapping[str, Callback] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write one file, whole or not at all."""
@@ -93,7 +96,9 @@ class Checkpoint:
             for index, state in optimizer.state_dict()["state"].items():
                 kept = {f"optimizer{i}.{index}.{k}": torch.as_tensor(v) for k, v in state.items() if v is not None}
                 tensors |= kept
-        write_tensors(path, tensors, {"progress": asdict(self.progress), "scaler": self.scaler.state_dict()})
+        facts: dict[str, Any] = {"progress": asdict(self.progress), "scaler": self.scaler.state_dict()}
+        states = {name: dict(state) for name, one in self.callbacks.items() if (state := one.state_dict())}
+        write_tensors(path, tensors, facts | ({"callbacks": states} if states else {}))
 
     def load(self, path: Path) -> None:
         """Put everything back as it was saved.
@@ -116,11 +121,16 @@ class Checkpoint:
             # a training that was begun by an earlier version has fewer counters
             read = _PROGRESS.validate_json(json.dumps(facts["progress"]), strict=True)
             read.check(tasks=len(getattr(self.network, "tasks", read.sums[0] if read.sums else ())))
-            for field in fields(Progress):
-                setattr(self.progress, field.name, getattr(read, field.name))
+            for one in fields(Progress):
+                setattr(self.progress, one.name, getattr(read, one.name))
             if facts["scaler"]:
                 self.scaler.load_state_dict(facts["scaler"])
             set_random_state(_under("random", tensors))
+            for name, kept in facts.get("callbacks", {}).items():
+                if name in self.callbacks:
+                    self.callbacks[name].load_state_dict(dict(kept))
+        except UserError:
+            raise
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise UserError(f"{path} does not fit this training: {' '.join(str(error).split())}") from None
 

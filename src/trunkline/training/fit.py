@@ -1,7 +1,6 @@
 """From a config to a trained model in a run folder."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ import torch
 from torch import Tensor
 
 from trunkline.assembly.balance import build_objective
+from trunkline.assembly.callbacks import build_callbacks
 from trunkline.assembly.checks import check_config, check_subnets
 from trunkline.assembly.device import pick_device
 from trunkline.assembly.network import build_network
 from trunkline.assembly.optimizers import build_optimizers
 from trunkline.assembly.tasks import build_features
+from trunkline.callbacks import Callback
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.inference.calibration import check_calibration, fit_calibrators, write_calibrators
@@ -35,11 +36,16 @@ from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
 from trunkline.trackers import Tracking, check_trackers
+from trunkline.training.callbacks.checkpointing import Checkpointing
+from trunkline.training.callbacks.functions import Functions
+from trunkline.training.callbacks.guarded import Guarded, by_name
+from trunkline.training.callbacks.history_lines import HistoryLines
+from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.freeze import freeze
-from trunkline.training.loop import Line, Loop
+from trunkline.training.loop import Loop
 
-Watcher = Callable[[Line], None]
+Watcher = Callable[[dict[str, Any]], None]
 
 
 def fit(
@@ -54,6 +60,7 @@ def fit(
     overwrite: bool = False,
     on_start: Callable[[Loop], None] | None = None,
     on_line: Watcher | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Model:
     """Train, select the best epoch on the validation rows, and score it.
 
@@ -68,6 +75,7 @@ def fit(
         overwrite: replace a run that lies in `out`.
         on_start: called once, before the first step, with the loop.
         on_line: called with every line of the history.
+        callbacks: told of everything, after those of `training.callbacks`.
 
     Returns:
         The selected epoch's model; `.metrics` holds its scores, `.history` the lines.
@@ -122,7 +130,16 @@ def fit(
             config = resolved(config, data)
             write_text(run.config, config.to_yaml())
             write_fitted(run.encoder, data.encoder, data.labels)
-        return train_prepared(config, data, run, resume=resume, on_start=on_start, on_line=on_line, holder=holder)
+        return train_prepared(
+            config,
+            data,
+            run,
+            resume=resume,
+            on_start=on_start,
+            on_line=on_line,
+            callbacks=callbacks,
+            holder=holder,
+        )
 
 
 def train_prepared(
@@ -134,6 +151,7 @@ def train_prepared(
     resume: bool = False,
     on_start: Callable[[Loop], None] | None = None,
     on_line: Watcher | None = None,
+    callbacks: Sequence[Callback] = (),
     holder: Any = None,
 ) -> Model:
     """Train on encoded rows, into a run folder that is ready for it.
@@ -146,6 +164,7 @@ def train_prepared(
         resume: continue from the folder's checkpoint.
         on_start: as in `fit`.
         on_line: as in `fit`.
+        callbacks: as in `fit`.
         holder: kept alive with the model.
 
     Raises:
@@ -154,7 +173,16 @@ def train_prepared(
     """
     with isolated_random(config.training.seed), Tracking(config.training.trackers, run) as tracking:
         return _train(
-            config, data, run, tracking, warm, resume=resume, on_start=on_start, on_line=on_line, holder=holder
+            config,
+            data,
+            run,
+            tracking,
+            warm,
+            resume=resume,
+            on_start=on_start,
+            on_line=on_line,
+            callbacks=callbacks,
+            holder=holder,
         )
 
 
@@ -168,6 +196,7 @@ def _train(
     resume: bool,
     on_start: Callable[[Loop], None] | None,
     on_line: Watcher | None,
+    callbacks: Sequence[Callback],
     holder: Any,
 ) -> Model:
     c, device = config.training, pick_device(config.training)
@@ -181,7 +210,8 @@ def _train(
     scaler = torch.amp.GradScaler(device.type, enabled=c.amp == "fp16")
     optimizers = build_optimizers(config.optimizer, network, objective)
     freeze(optimizers)
-    state = Checkpoint(network, objective, optimizers, scaler, Progress())
+    users = [Guarded(one) for one in [*build_callbacks(config.training), *callbacks]]
+    state = Checkpoint(network, objective, optimizers, scaler, Progress(), by_name(users))
     if resume:
         state.load(run.checkpoint)
     else:
@@ -189,17 +219,6 @@ def _train(
     history = History(run.history, after=(state.progress.step, state.progress.epoch) if resume else None)
     tracking.start(state.progress.step)
     batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
-
-    def line(content: Line) -> None:
-        history.write(content)
-        tracking.line(content)
-        if on_line is not None:
-            with isolated_random(None):  # what somebody draws there is not the training's
-                on_line(content)
-
-    def save() -> None:
-        history.sync()  # a checkpoint without the lines before it could not be gone on from
-        state.save(run.checkpoint)
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": noise(tasks, valid)}
@@ -213,26 +232,24 @@ def _train(
         train=batches["train"],
         valid=batches.get("valid"),
         epochs=c.epochs,
-        patience=c.patience,
-        select=selection(c.select, tasks),
         device=device,
         amp=c.amp,
         compile=c.compile,
         log_every=c.log_every,
         log_gradients=c.log_gradients,
-        on_line=line,
-        on_best=best,
-        on_checkpoint=save,
+        callbacks=[
+            Selection(selection(c.select, tasks), best, patience=c.patience),
+            HistoryLines(history, tracking),
+            Checkpointing(run.checkpoint, minutes=c.checkpoint_minutes),
+            Functions(on_start, on_line),
+            *users,
+        ],
         bad_batches=c.bad_batches,
-        checkpoint_seconds=math.inf if c.checkpoint_minutes is None else 60 * c.checkpoint_minutes,
     )
-    if on_start is not None:
-        with isolated_random(None):
-            on_start(loop)
     try:
         loop()
     except UserError as error:
-        raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from None
+        raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from error.__cause__
     model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
         part: raw_outputs(model.network, batches[part], device, amp=c.amp)
@@ -320,7 +337,16 @@ def _check_same(run: RunFolder, config: Config) -> None:
         before, now = getattr(began, section), getattr(config, section)
         if before != now and now != "auto":
             changed.append(section)
-    may = {"epochs", "patience", "log_every", "log_gradients", "trackers", "checkpoint_minutes", "bad_batches"}
+    may = {
+        "epochs",
+        "patience",
+        "log_every",
+        "log_gradients",
+        "trackers",
+        "checkpoint_minutes",
+        "bad_batches",
+        "callbacks",
+    }
     if began.training.model_dump(exclude=may) != config.training.model_dump(exclude=may):
         changed.append("training")
     if _rows_of(began) != _rows_of(config):

@@ -3,9 +3,8 @@
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import FrameType
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trunkline.balance import ObjectiveBalancer, RevisedUncertainty, Uncertainty
+from trunkline.callbacks.base import Callback, Line
 from trunkline.errors import UserError
 from trunkline.inference.evaluate import autocast, evaluate
 from trunkline.inference.gating import gate_facts, unused_experts
@@ -25,19 +25,19 @@ from trunkline.nn.inputs import Ragged
 from trunkline.optim.schedules import set_rates
 from trunkline.tables import Batch, Batches
 from trunkline.training.bad_batch import NonFiniteGradients, bad_rows, broken_tasks, check_gradients, nonfinite_message
+from trunkline.training.callbacks.guarded import CallbackError, Guarded
 from trunkline.training.checkpoint import Checkpoint
+from trunkline.training.clock import Clock
 from trunkline.training.freeze import learning, train_mode
 from trunkline.training.loss_meter import LossMeter
 from trunkline.training.rerun import Rerun
 from trunkline.training.updates import Updates
 
-Line = dict[str, Any]
-
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Loop:
-    """Everything a training needs; calling it trains.
+    """A training: steps, epochs and lines; what becomes of them is the callbacks' business. Calling it trains.
 
     Attributes:
         network: on `device`.
@@ -46,18 +46,13 @@ class Loop:
         train: training rows.
         valid: validation rows, if there are any.
         epochs: at most this many.
-        patience: epochs without a better score before stopping; None for never.
-        select: from validation scores to one number, higher is better.
         device: where to compute.
         amp: `none`, `bf16` or `fp16`.
         compile: whether `torch.compile` fuses the network and its losses.
         log_every: steps between two lines.
         log_gradients: whether lines hold the norms and cosines of the tasks' gradients at the fork.
-        on_line: receives a line every `log_every` steps and after every epoch.
-        on_best: called when an epoch is the best so far (every epoch where there is no validation).
-        on_checkpoint: called when the state is whole and sound: after every epoch, on an interrupt, and in between.
+        callbacks: told of everything, in this order.
         bad_batches: how many whose loss or gradient is no number may be left out.
-        checkpoint_seconds: after which the state is kept within an epoch.
     """
 
     network: Network
@@ -66,67 +61,96 @@ class Loop:
     train: Batches
     valid: Batches | None
     epochs: int
-    patience: int | None
-    select: Callable[[Scores], float | None]
     device: torch.device
-    amp: str
-    compile: bool
-    log_every: int
-    log_gradients: bool
-    on_line: Callable[[Line], None]
-    on_best: Callable[[Scores | None], None]
-    on_checkpoint: Callable[[], None]
+    amp: str = "none"
+    compile: bool = False
+    log_every: int = 50
+    log_gradients: bool = False
+    callbacks: Sequence[Callback] = ()
     bad_batches: int = 0
-    checkpoint_seconds: float = math.inf
+    _stopped: bool = False
+    _wanted: bool = False
 
     def __call__(self) -> None:
-        """Train until the last epoch, or until patience runs out.
+        """Train until the last epoch, or until a callback stops it.
 
         Raises:
-            UserError: a loss that is not a number, with its task and step.
-            KeyboardInterrupt: after Ctrl-C, once the step under way is done and `on_checkpoint` was called.
+            UserError: a loss that is not a number, with its task and step; what a callback raises.
+            KeyboardInterrupt: after Ctrl-C, once the step under way is done and the state was kept.
         """
         p = self.state.progress
-        watch = LossMeter([task.name for task in self.network.tasks], self.device, sums=p.sums)
-        saved = time.perf_counter()
-        with interrupts() as interrupted:
+        meter = LossMeter([task.name for task in self.network.tasks], self.device, sums=p.sums)
+        clock = Clock(p)
+        with interrupts() as interrupted, self.kept_if_a_callback_fails(meter, clock):
+            self.tell("on_start")
             while not self.over():
                 train_mode(self.network)
-                began, began_rows = time.perf_counter(), p.rows
+                clock.start()
                 for batch in self.train.shuffled(p.epoch, start=p.batch, then=self.look_ahead):
                     here = batch.to(self.device)
                     updates = Updates(self.network) if (p.step + 1) % self.log_every == 0 else None
-                    taken = self.take(here, watch)
+                    taken = self.take(here, meter)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
+                    self.tell("on_step")
                     if updates is not None and taken is not None:
-                        watch.check()
-                        now = time.perf_counter()
-                        p.seconds += now - began
-                        line = self.line(watch, here, *taken, (p.rows - began_rows) / (now - began))
-                        self.on_line({**line, "updates": updates.sizes()})
-                        began, began_rows = time.perf_counter(), p.rows
-                    if interrupted() or time.perf_counter() - saved >= self.checkpoint_seconds:
-                        watch.check()
-                        self.check_parameters()
-                        p.seconds, p.sums = p.seconds + time.perf_counter() - began, watch.sums()
-                        self.on_checkpoint()
+                        meter.check()
+                        line = self.line(meter, here, *taken, clock.stop())
+                        self.tell("on_line", {**line, "updates": updates.sizes()})
+                        clock.start()
+                    if interrupted() or self._wanted:
+                        self.keep(meter, clock)
                         if interrupted():
                             raise KeyboardInterrupt
-                        saved = began = time.perf_counter()
-                        began_rows = p.rows
-                watch.check()
-                p.seconds, p.sums = p.seconds + time.perf_counter() - began, watch.sums()
-                self.end_epoch()
-                saved = time.perf_counter()
+                self.end_epoch(meter, clock)
                 if interrupted() and not self.over():
                     raise KeyboardInterrupt
+            self.tell("on_end")
 
     def over(self) -> bool:
-        """Whether the last epoch is done or patience has run out."""
-        p = self.state.progress
-        return p.epoch >= self.epochs or (self.patience is not None and p.waited >= self.patience)
+        """Whether the last epoch is done, or a callback has stopped the training."""
+        return self.state.progress.epoch >= self.epochs or self._stopped
 
-    def take(self, batch: Batch, watch: LossMeter) -> tuple[Tensor, Tensor] | None:
+    def stop(self) -> None:
+        """End the training after the epoch under way, or before the first step."""
+        self._stopped = True
+
+    def want_checkpoint(self) -> None:
+        """Have the state kept after the step under way."""
+        self._wanted = True
+
+    def tell(self, hook: str, *what: Any) -> None:
+        """Tell every callback, in order."""
+        for callback in self.callbacks:
+            getattr(callback, hook)(self, *what)
+
+    def keep(self, meter: LossMeter, clock: Clock) -> None:
+        """Make sure that the state is sound, and have it kept.
+
+        Raises:
+            UserError: a loss, or a parameter, that is not a number.
+        """
+        meter.check()
+        self.check_parameters()
+        self._keep(meter, clock)
+
+    def _keep(self, meter: LossMeter, clock: Clock) -> None:
+        clock.stop()
+        self.state.progress.sums, self._wanted = meter.sums(), False
+        self.tell("on_checkpoint")
+        clock.start()
+
+    @contextmanager
+    def kept_if_a_callback_fails(self, meter: LossMeter, clock: Clock) -> Iterator[None]:
+        """Inside, a user's callback that raises leaves a sound checkpoint behind; hooks run between whole steps."""
+        try:
+            yield
+        except CallbackError:
+            self.callbacks = [one for one in self.callbacks if not isinstance(one, Guarded)]
+            with suppress(UserError):  # what is not sound is not kept; the checkpoint before it is
+                self.keep(meter, clock)
+            raise
+
+    def take(self, batch: Batch, meter: LossMeter) -> tuple[Tensor, Tensor] | None:
         """A step on a batch: what `step` gave; None where the batch was left out.
 
         Raises:
@@ -137,9 +161,9 @@ class Loop:
         try:
             losses, active = self.step(batch)
             if self.careful:
-                broken = broken_tasks(watch.tasks, losses)
+                broken = broken_tasks(meter.tasks, losses)
             if not broken:
-                watch.see(p.step, losses, active)
+                meter.see(p.step, losses, active)
                 return losses, active
         except NonFiniteGradients:
             pass
@@ -231,28 +255,36 @@ class Loop:
         compiled: Callable[..., tuple[Tensor, Tensor]] = torch.compile(self.forward)
         return compiled
 
-    def end_epoch(self) -> None:
-        """Score the validation rows, keep the best, decide whether to go on, and save where the training stands."""
+    def end_epoch(self, meter: LossMeter, clock: Clock) -> None:
+        """Score the validation rows, tell it, and have the state kept.
+
+        Raises:
+            UserError: a loss, a parameter or a score that is not a number; what a callback raises.
+        """
         p = self.state.progress
+        meter.check()
+        clock.stop()
+        p.sums = meter.sums()
         self.check_parameters()
         scores = evaluate(self.network, self.valid, self.device, amp=self.amp) if self.valid else None
         _refuse_no_numbers(scores or {}, p.step - 1)
-        value = self.select(scores) if scores else None
-        better = p.best_score is None or (value is not None and value > p.best_score)
-        if better:
-            p.best_score, p.best_epoch, p.waited = value, p.epoch, 0
-            self.on_best(scores)
-        else:
-            p.waited += 1
-        line: Line = {"step": p.step, "epoch": p.epoch, "valid": scores, "score": value, "best": better}
+        line: Line = {"step": p.step, "epoch": p.epoch, "valid": scores}
+        own = [one for one in self.callbacks if not isinstance(one, Guarded)]
+        for callback in own:
+            callback.on_epoch(self, line)
         gates = self.gates(next(iter((self.valid or self.train).ordered())).to(self.device))
         if gates:
             line |= {"gates": gates, "unused_experts": unused_experts(gates)}
         if self.bad_batches:
             line["bad_batches"] = p.bad_batches
-        self.on_line(line)
-        p.epoch, p.batch = p.epoch + 1, 0
-        self.on_checkpoint()
+        for callback in own:
+            callback.on_line(self, line)
+        p.epoch, p.batch = p.epoch + 1, 0  # whole again: a user's callback may raise from here on
+        for callback in self.callbacks:
+            if isinstance(callback, Guarded):
+                callback.on_epoch(self, line)
+                callback.on_line(self, line)
+        self._keep(meter, clock)
 
     def check_parameters(self) -> None:
         """Refuse a network that no longer holds numbers.
@@ -268,10 +300,10 @@ class Loop:
         """What the gates do on a batch; see `gate_facts`."""
         return gate_facts(self.network.gates(batch.ids, batch.numbers, batch.lists))
 
-    def line(self, watch: LossMeter, batch: Batch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
+    def line(self, meter: LossMeter, batch: Batch, losses: Tensor, active: Tensor, rows_per_second: float) -> Line:
         """What happened lately: mean losses, their sum, the objective's weights, noise, gates, rates and speed."""
-        p, names = self.state.progress, watch.tasks
-        means = watch.means()
+        p, names = self.state.progress, meter.tasks
+        means = meter.means()
         objective, weights = self.objective.evaluate(losses, active)
         line: Line = {
             "step": p.step,

@@ -14,6 +14,7 @@ from filelock import FileLock
 from optuna.trial import TrialState
 
 from trunkline.assembly.checks import check_config
+from trunkline.callbacks import Line
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.insight.comparison.jobs import epochs, of_many, ready
@@ -23,7 +24,6 @@ from trunkline.preparation.data import Data
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.training.fit import train_prepared
-from trunkline.training.loop import Line
 from trunkline.tuning.goal import Goal
 from trunkline.tuning.order import Order
 from trunkline.tuning.pruning import behind

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
+from trunkline.callbacks import Line
 from trunkline.config import Config
 from trunkline.inference.evaluate import final_outputs, raw_outputs
 from trunkline.insight.comparison.gbdt import grow
@@ -18,7 +19,6 @@ from trunkline.runs.files import write_text
 from trunkline.runs.folder import RunFolder
 from trunkline.tables import Batches
 from trunkline.training.fit import train_prepared
-from trunkline.training.loop import Line
 
 Kind = Literal["network", "trees"]
 
