@@ -26,7 +26,6 @@ from trunkline.config import Config
 from trunkline.config.section import Section
 from trunkline.datasets import feed
 from trunkline.datasets.feed import FEATURES
-from trunkline.inference.residual_scale import measured
 from trunkline.metrics import METRICS
 from trunkline.nn.inputs import Inputs
 from trunkline.nn.interaction import INTERACTIONS
@@ -215,7 +214,7 @@ def test_every_likelihood_is_told_with_what_it_writes_and_its_scores(kind):
     _, _, columns, metrics, _ = row(chapter(text, "What is written and scored"), kind).split("|")
     assert metrics.strip() == ", ".join(f"**{name}**" if name == task.headline else name for name in task.metrics)
     details = {f"_{suffix}" for suffix in task.details(torch.zeros(1, task.outputs))} | (
-        {"_sigma"} if measured(task) else set()
+        {"_sigma"} if task.residual_scale else set()
     )
     assert set(re.findall(r"`(_\w+)`", columns)) == details
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trunkline import fit
-from trunkline.inference.residual_scale import measured, noise
+from trunkline.inference.residual_scale import residual_scales
 from trunkline.metrics import METRICS
 from trunkline.tasks import TASK_KINDS, Ordinal
 
@@ -58,7 +58,7 @@ def test_every_task_has_its_columns_in_order(model, parts):
         else:
             suffixes = list(task.details(torch.zeros(1, task.outputs)))
             expected += [task.name, *(f"{task.name}_{suffix}" for suffix in suffixes)]
-        expected += [f"{task.name}_sigma"] if measured(task) else []
+        expected += [f"{task.name}_sigma"] if task.residual_scale else []
         expected += [f"{task.name}_given_{task.space}"] if task.space else []
     assert made.columns == expected
     assert len(made) == len(parts["valid"])
@@ -83,7 +83,7 @@ def test_an_interval_encloses_what_it_says(model, parts):
 
 
 def test_sigma_is_measured_where_the_likelihood_has_none(model, parts):
-    tasks = [task for task in model.network.tasks if measured(task)]
+    tasks = [task for task in model.network.tasks if task.residual_scale]
     assert {task.kind for task in tasks} == {"regression", "laplace", "huber"}
     made = model(parts["valid"])
     for task in tasks:
@@ -91,8 +91,8 @@ def test_sigma_is_measured_where_the_likelihood_has_none(model, parts):
         assert made[f"{task.name}_sigma"].unique().to_list() == [model.metrics["valid"][task.name]["rmse"]]
         assert made[f"{task.name}_sigma"][0] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-4)
     scores = {task.name: {"rmse": float(i)} for i, task in enumerate(model.network.tasks)}
-    assert set(noise(model.network.tasks, scores)) == {task.name for task in tasks}
-    assert noise(model.network.tasks, None) == {}
+    assert set(residual_scales(model.network.tasks, scores)) == {task.name for task in tasks}
+    assert residual_scales(model.network.tasks, None) == {}
 
 
 def test_a_level_of_text_is_shown_by_its_place(model, parts):

@@ -207,6 +207,15 @@ class Fork(nn.Module):
         weights = weights if len(present) == self.tasks else weights[list(present)]
         return weights.to(matrix) @ matrix
 
+    def record(self, gramian: Tensor, weights: Tensor | None = None) -> None:
+        """Keep what a backward measured `[T, T]` and what it weighed by `[T]`; all alike where nothing was weighed."""
+        self.gramian = gramian.to(self.gramian)
+        self.weights = torch.ones_like(self.weights) if weights is None else weights.to(self.weights).clone()
+
+    def unscale(self, scale: float) -> None:
+        """Take a gradient scaler's factor out of what was measured last."""
+        self.gramian = self.gramian / scale**2
+
     def due(self) -> bool:
         """Whether the next backward asks the balancer."""
         return int(self.backwards) % self.update_every == 0

@@ -164,15 +164,14 @@ def _combine(fork: Fork, matrix: Tensor, present: list[int], dense: int) -> Tens
     if not present:
         return None
     gramian = fork.products(matrix, present)
-    fork.gramian = gramian.to(fork.gramian)
     if not gramian.isfinite().all():
         # As in the fork: the scaler or the loop deals with it, and no moving average must take it in.
-        fork.weights = torch.ones_like(fork.weights)
+        fork.record(gramian)
         return matrix.sum(0)
     split = matrix.shape[1] - dense
     combined = balancer(matrix[:, split:], present)
     weights = balancer.weights[present].to(matrix)
-    fork.weights = balancer.weights.to(fork.weights).clone()
+    fork.record(gramian, balancer.weights)
     return torch.cat([weights @ matrix[:, :split], combined])
 
 

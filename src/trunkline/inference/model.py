@@ -18,7 +18,6 @@ from trunkline.config import Config
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
-from trunkline.inference.residual_scale import measured
 from trunkline.metrics import Scores
 from trunkline.network import Network
 from trunkline.runs.artifacts import read_fitted
@@ -300,7 +299,7 @@ class Model:
             return [pl.Series(name, estimate.float().numpy())]
         columns = [pl.Series(name, estimate.numpy())]
         columns += [pl.Series(f"{name}_{suffix}", values.numpy()) for suffix, values in task.details(raw).items()]
-        if measured(task):
+        if task.residual_scale:
             constant = pl.Series(f"{name}_sigma", [self.sigma.get(name)], dtype=pl.Float64)
             columns.append(constant.new_from_index(0, len(estimate)))
         return columns

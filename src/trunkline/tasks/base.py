@@ -59,6 +59,8 @@ class Task(ABC):
     an absolute error."""
     rule: ClassVar[str]
     """What a label is, for the message to who has another."""
+    residual_scale: ClassVar[bool] = False
+    """Whether the noise has no width in the likelihood, so that the run measures it on the validation rows."""
     leveled: ClassVar[bool] = False
     """Whether labels are levels (text or numbers) that the tables turn into places 0, 1, …"""
 

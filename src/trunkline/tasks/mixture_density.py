@@ -1,19 +1,18 @@
 """Mixture density: how much, where the answer may be one of several."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import ClassVar, Self, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from trunkline.errors import UserError
-from trunkline.tasks.base import INTERVAL, Task, learned
-from trunkline.tasks.facts import LabelFacts
+from trunkline.tasks.base import INTERVAL
 from trunkline.tasks.links import squareplus
-from trunkline.tasks.units import check_units
+from trunkline.tasks.standardized import StandardizedTask
 
 SIGMA_MIN = 0.01
 """Least σ of a component in standardised units, 1 % of the training labels' spread: a component that sits on repeated
@@ -25,7 +24,7 @@ REACH = NormalDist().inv_cdf((1 + INTERVAL) / 2)
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class MixtureDensity(Task):
+class MixtureDensity(StandardizedTask):
     """A real label with a mixture of Gaussians for each row; the estimate is its mean (Bishop 1994).
 
     The raw outputs are the C logits of the components, their C means in standardised units and, through `SIGMA_MIN +
@@ -36,28 +35,21 @@ class MixtureDensity(Task):
 
     Attributes:
         components: C, at least 1.
-        standardize: whether the loss is in units of the labels' standard deviation over the training rows.
-        center: what stands for 0 in standardised units; the mean of the training rows, or 0.
-        scale: the label's unit of the loss; the standard deviation over the training rows, or 1.
+        standardize, center, scale: as in `StandardizedTask`.
 
     Raises:
         UserError: less than one component; a scale that is not a positive finite number.
     """
 
     components: int = 5
-    standardize: bool = True
-    center: float = learned(0.0)
-    scale: float = learned(1.0)
 
     kind: ClassVar[str] = "mixture_density"
     metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "spearman", "coverage", "nll")
     headline: ClassVar[str] = "spearman"
     exponent: ClassVar[float] = 1.0
-    rule: ClassVar[str] = "labels are finite; leave the field empty where it is not observed"
 
     def __post_init__(self) -> None:
-        Task.__post_init__(self)
-        check_units(self.name, self.center, self.scale)
+        StandardizedTask.__post_init__(self)
         if self.components < 1:
             raise UserError(f"task {self.name}: {self.components} components; give at least 1")
         _ = self._start  # at once: torch.compile cannot follow what is C in statistics
@@ -78,7 +70,7 @@ class MixtureDensity(Task):
         raw `[N, 3C]`, label `[N]` -> `[N]`. The sum is the density over the highest one possible, so at most 1.
         """
         log_share, mean, sigma = self._mixture(raw)
-        error = (((label - self.center) / self.scale).to(raw.dtype)[:, None] - mean) / sigma
+        error = (self.standardized(label, raw.dtype)[:, None] - mean) / sigma
         return -torch.logsumexp(log_share - 0.5 * error.square() - (sigma / SIGMA_MIN).log(), dim=1)
 
     def log_density(self, raw: Tensor, label: Tensor) -> Tensor:
@@ -87,7 +79,7 @@ class MixtureDensity(Task):
 
     def estimate(self, raw: Tensor) -> Tensor:
         """The mean in the label's unit: raw `[N, 3C]` -> `[N]`."""
-        return self._moments(raw)[0] * self.scale + self.center
+        return self.in_unit(self._moments(raw)[0])
 
     def signal(self, raw: Tensor) -> Tensor:
         """Mean and log of the standard deviation, in standardised units: raw `[N, 3C]` -> `[N, 2]`."""
@@ -107,21 +99,13 @@ class MixtureDensity(Task):
             middle = 0.5 * (low + high)
             below = (share * ((middle - means) / root).erf()).sum(0) < level  # 2·Φ - 1 on both sides
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        ends = 0.5 * (low + high) * self.scale + self.center
+        ends = self.in_unit(0.5 * (low + high))
         return ends[0], ends[1]
 
     def details(self, raw: Tensor) -> dict[str, Tensor]:
         """The standard deviation `sigma` and the interval, `low` to `high`: raw `[N, 3C]` -> `[N]` each."""
         low, high = self.interval(raw)
         return {"sigma": self._moments(raw)[1] * self.scale, "low": low, "high": high}
-
-    def allowed(self, label: Tensor) -> Tensor:
-        """Every number."""
-        return torch.ones_like(label, dtype=torch.bool)
-
-    def learn(self, facts: LabelFacts) -> Self:
-        """Centred at the training rows' mean, in units of their standard deviation; itself without `standardize`."""
-        return replace(self, center=facts.mean, scale=facts.std) if self.standardize else self
 
     def _mixture(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log shares, means and σ of the components `[N, C]` each, in standardised units."""

@@ -1,24 +1,22 @@
 """Quantile: how much, at several levels of the label's distribution."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from statistics import NormalDist
-from typing import ClassVar, Self, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from trunkline.errors import UserError
-from trunkline.tasks.base import Task, learned
-from trunkline.tasks.facts import LabelFacts
 from trunkline.tasks.links import ladder
-from trunkline.tasks.units import check_units
+from trunkline.tasks.standardized import StandardizedTask
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Quantile(Task):
+class Quantile(StandardizedTask):
     """Quantiles of a real label that never cross; the estimate is the one nearest the median.
 
     The first raw output moves all quantiles, the others set the gaps between neighbours. At 0 they are those of a
@@ -30,28 +28,21 @@ class Quantile(Task):
 
     Attributes:
         levels: at least one, each above 0 and below 1, ascending.
-        standardize: whether the loss is in units of the labels' standard deviation over the training rows.
-        center: what stands for 0 in standardised units; the mean of the training rows, or 0.
-        scale: the label's unit of the loss; the standard deviation over the training rows, or 1.
+        standardize, center, scale: as in `StandardizedTask`.
 
     Raises:
         UserError: levels that are not as above; a scale that is not a positive finite number.
     """
 
     levels: tuple[float, ...] = (0.1, 0.5, 0.9)
-    standardize: bool = True
-    center: float = learned(0.0)
-    scale: float = learned(1.0)
 
     kind: ClassVar[str] = "quantile"
     metrics: ClassVar[tuple[str, ...]] = ("pinball", "coverage", "mae", "spearman")
     headline: ClassVar[str] = "spearman"
     exponent: ClassVar[float] = 0.5
-    rule: ClassVar[str] = "labels are finite; leave the field empty where it is not observed"
 
     def __post_init__(self) -> None:
-        Task.__post_init__(self)
-        check_units(self.name, self.center, self.scale)
+        StandardizedTask.__post_init__(self)
         bounded = (0.0, *self.levels, 1.0)
         if not self.levels or not all(low < high for low, high in pairwise(bounded)):
             raise UserError(
@@ -85,13 +76,13 @@ class Quantile(Task):
 
         max(q·e, (q - 1)·e) with e the label less its quantile.
         """
-        error = ((label - self.center) / self.scale).to(raw.dtype)[:, None] - self.signal(raw)
+        error = self.standardized(label, raw.dtype)[:, None] - self.signal(raw)
         level = torch.tensor(self.levels, dtype=raw.dtype, device=raw.device)
         return torch.maximum(level * error, (level - 1) * error).mean(1)
 
     def quantiles(self, raw: Tensor) -> Tensor:
         """The quantiles in the label's unit, ascending: raw `[N, levels]` -> `[N, levels]`."""
-        return self.signal(raw) * self.scale + self.center
+        return self.in_unit(self.signal(raw))
 
     def estimate(self, raw: Tensor) -> Tensor:
         """The quantile of the level nearest ½ in the label's unit: raw `[N, levels]` -> `[N]`."""
@@ -111,14 +102,6 @@ class Quantile(Task):
     def details(self, raw: Tensor) -> dict[str, Tensor]:
         """Each quantile by its level in percent, `q10`, `q50` …: raw `[N, levels]` -> `[N]` each."""
         return {f"q{100 * level:g}": q for level, q in zip(self.levels, self.quantiles(raw).unbind(1), strict=True)}
-
-    def allowed(self, label: Tensor) -> Tensor:
-        """Every number."""
-        return torch.ones_like(label, dtype=torch.bool)
-
-    def learn(self, facts: LabelFacts) -> Self:
-        """Centred at the training rows' mean, in units of their standard deviation; itself without `standardize`."""
-        return replace(self, center=facts.mean, scale=facts.std) if self.standardize else self
 
     @cached_property
     def _start(self) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from trunkline.inference.calibration import check_calibration, fit_calibrators, 
 from trunkline.inference.curves import curves
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
 from trunkline.inference.model import Model
-from trunkline.inference.residual_scale import noise
+from trunkline.inference.residual_scale import residual_scales
 from trunkline.metrics import Scores, selection
 from trunkline.network import Network
 from trunkline.preparation.data import Data, check_files, prepare
@@ -221,7 +221,7 @@ def _train(
     batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
 
     def best(valid: Scores | None) -> None:
-        facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": noise(tasks, valid)}
+        facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
         run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
         write_tensors(run.model, network.state_dict(), facts)
 

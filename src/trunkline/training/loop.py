@@ -213,7 +213,7 @@ class Loop:
         scale = scaler.get_scale()
         scaler.update()
         if self.network.fork.measure:  # on scaled losses
-            self.network.fork.gramian /= scale**2
+            self.network.fork.unscale(scale)
         if wants:
             norms = self.network.fork.norms() if "norms" in wants else None
             self.objective.observe(active, losses=again(lambda: self.losses(batch)[0]) if again else None, norms=norms)
