@@ -19,6 +19,7 @@ from trunkline.metrics import selection
 from trunkline.network import Network
 from trunkline.nn.inputs import Inputs
 from trunkline.random_state import isolated_random
+from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.tasks import Task, check_tasks
 
 
@@ -52,7 +53,8 @@ def check_config(config: Config) -> list[Task]:
 
 def _some_inputs(config: Config) -> Inputs:
     """Inputs of which every part of a network can be made: the features that the config names to it, and a number."""
-    asked = [config.network.sharing.values.get(option) for option in ("domain", "prior")]
+    sharing = config.network.sharing
+    asked = [sharing.values.get(option) for option in ARCHITECTURES.find(sharing.kind).uses_features]
     names = [name for one in asked for name in ([one] if isinstance(one, str) else one or ())]
     known = dict.fromkeys([*names, "a feature", "another feature"])
     return Inputs(

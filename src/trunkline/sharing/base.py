@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class Sharing(nn.Module, ABC):
     """Width of what each tower reads."""
     tasks: tuple[str, ...] | None = None
     """Names of the tasks, where they own parameters here."""
+    uses_features: ClassVar[tuple[str, ...]] = ()
+    """Options that name categorical features whose ids or vectors it reads."""
     separate: bool = False
     """Whether x is T embeddings side by side, one for each task, of which `in_features` is the whole width."""
 

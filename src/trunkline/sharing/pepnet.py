@@ -1,7 +1,7 @@
 """Personalised gates."""
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,8 @@ class PEPNet(Sharing):
         >>> sharing = PEPNet(5, ["click", "buy"], {"user": FeatureSlice(0, 9, 0, 2)}, prior=["user"], hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """
+
+    uses_features: ClassVar[tuple[str, ...]] = ("prior",)
 
     prior: Tensor
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,8 @@ class STAR(Sharing):
         >>> sharing = STAR(5, {"page": FeatureSlice(0, 4, 0, 2)}, domain="page", hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split, torch.tensor([[2], [3], [2]]))
     """
+
+    uses_features: ClassVar[tuple[str, ...]] = ("domain",)
 
     def __init__(
         self,

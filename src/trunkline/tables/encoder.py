@@ -49,6 +49,21 @@ class Encoded(NamedTuple):
 
 
 @final
+class Slices(NamedTuple):
+    """Where in encoded rows a feature lies; two of the three are empty.
+
+    Attributes:
+        ids: columns of `Encoded.ids`.
+        numbers: columns of `Encoded.numbers`.
+        lists: places in `Encoded.lists`.
+    """
+
+    ids: slice
+    numbers: slice
+    lists: slice
+
+
+@final
 class Encoder:
     """Turns feature columns into ids, numbers and lists of ids.
 
@@ -105,6 +120,17 @@ class Encoder:
     def numbers(self) -> int:
         """M, the number of numeric inputs."""
         return sum(column.width for column in self._numeric)
+
+    def slices(self) -> dict[str, Slices]:
+        """Where each feature lies in encoded rows, by name, in the order of the columns."""
+        found: dict[str, Slices] = {}
+        i = number = listed = 0
+        for column in self.columns:
+            ids, lists = isinstance(column, IdColumn), isinstance(column, ListColumn)
+            width = 0 if isinstance(column, (IdColumn, ListColumn)) else column.width
+            found[column.name] = Slices(slice(i, i + ids), slice(number, number + width), slice(listed, listed + lists))
+            i, number, listed = i + ids, number + width, listed + lists
+        return found
 
     @property
     def inputs(self) -> Inputs:
@@ -168,23 +194,20 @@ class Encoder:
         by_number = np.empty(numbers.shape[::-1], dtype=numbers.dtype)
         lists: list[tuple[np.ndarray, np.ndarray]] = []
         wrong: dict[str, BadValue | UserError] = {}
-        i = number = 0
-        for column, series in zip(self.columns, rows, strict=True):
+        for column, place, series in zip(self.columns, self.slices().values(), rows, strict=True):
             try:
                 if isinstance(column, IdColumn):
-                    column.encode(series, by_id[i])
+                    column.encode(series, by_id[place.ids.start])
                 elif isinstance(column, ListColumn):
                     lists.append(column.encode(series, self._list_ids[len(lists)]))
                 else:
-                    column.encode(series, by_number[number : number + column.width])
+                    column.encode(series, by_number[place.numbers])
             except (BadValue, UserError) as error:
                 if isinstance(error, BadValue):
                     error.index += start
                 if isinstance(column, ListColumn):
                     lists.append((np.empty(0, np.int32), np.empty(0, np.int64)))
                 wrong[column.name] = error
-            i += isinstance(column, IdColumn)
-            number += 0 if isinstance(column, (IdColumn, ListColumn)) else column.width
         ids[:], numbers[:] = by_id.T, by_number.T
         return lists, wrong
 

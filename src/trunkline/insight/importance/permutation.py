@@ -9,7 +9,7 @@ from trunkline.inference.evaluate import raw_outputs
 from trunkline.inference.model import STEP
 from trunkline.network import Network
 from trunkline.tables import Batch, Batches, Encoder, Store
-from trunkline.tables.columns import IdColumn, ListColumn
+from trunkline.tables.encoder import Slices
 from trunkline.tasks import Task
 
 ESTIMATE = " (estimate)"
@@ -33,19 +33,7 @@ def permuted_features(network: Network, encoder: Encoder, rows: Batch) -> dict[s
         encoder: of the rows.
         rows: N.
     """
-    found: dict[str, Permuted] = {}
-    i = number = listed = 0
-    for column in encoder.columns:
-        if isinstance(column, IdColumn):
-            found[column.name] = _outputs(network, rows, ids=slice(i, i + 1))
-            i += 1
-        elif isinstance(column, ListColumn):
-            found[column.name] = _outputs(network, rows, lists=slice(listed, listed + 1))
-            listed += 1
-        else:
-            found[column.name] = _outputs(network, rows, numbers=slice(number, number + column.width))
-            number += column.width
-    return found
+    return {name: _outputs(network, rows, place) for name, place in encoder.slices().items()}
 
 
 def permuted_estimates(network: Network, rows: Batch, raws: Mapping[str, Tensor]) -> dict[str, Permuted]:
@@ -78,12 +66,8 @@ def _read(network: Network) -> list[Task]:
     return [task for task in network.tasks if task.name in names]
 
 
-_NONE = slice(0, 0)
-
-
-def _outputs(
-    network: Network, rows: Batch, *, ids: slice = _NONE, numbers: slice = _NONE, lists: slice = _NONE
-) -> Permuted:
+def _outputs(network: Network, rows: Batch, place: Slices) -> Permuted:
+    ids, numbers, lists = place
     feature = Batch(rows.ids[:, ids], rows.numbers[:, numbers], {}, {}, rows.lists[lists])
 
     def permuted(donors: Tensor) -> Raws:

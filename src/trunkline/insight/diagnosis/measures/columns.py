@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trunkline.nn.inputs import Ragged
 from trunkline.tables import Batch, Encoder
-from trunkline.tables.columns import Column, IdColumn, ListColumn
+from trunkline.tables.columns import Column
 
 Values = NDArray[Any] | Ragged
 """Ids `[N]`, numbers `[N, width]`, or the ids of lists."""
@@ -15,14 +15,10 @@ Values = NDArray[Any] | Ragged
 
 def by_column(encoder: Encoder, rows: Batch) -> Iterator[tuple[Column, Values]]:
     """The encoder's columns, and what became of each in these rows; nothing is copied."""
-    i = number = listed = 0
-    for column in encoder.columns:
-        if isinstance(column, IdColumn):
-            yield column, rows.ids[:, i].numpy()
-            i += 1
-        elif isinstance(column, ListColumn):
-            yield column, rows.lists[listed]
-            listed += 1
+    for column, place in zip(encoder.columns, encoder.slices().values(), strict=True):
+        if place.lists.stop > place.lists.start:
+            yield column, rows.lists[place.lists.start]
+        elif place.ids.stop > place.ids.start:
+            yield column, rows.ids[:, place.ids.start].numpy()
         else:
-            yield column, rows.numbers[:, number : number + column.width].numpy()
-            number += column.width
+            yield column, rows.numbers[:, place.numbers].numpy()
