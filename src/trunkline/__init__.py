@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from trunkline.insight.comparison.compare import compare
     from trunkline.insight.comparison.result import Comparison
     from trunkline.insight.diagnosis.diagnose import Diagnosis, diagnose
-    from trunkline.insight.importance.permutation_importance import Importance, importance
+    from trunkline.insight.importance.permutation_importance import importance
+    from trunkline.insight.importance.result import Importance
     from trunkline.insight.lr_range.range_test import lr_range
     from trunkline.insight.lr_range.sweeps import Ranges
     from trunkline.network import Network
@@ -80,7 +81,7 @@ _PLACES = {
     "Embedding": "trunkline.nn.embedding",
     "Fork": "trunkline.balance.fork",
     "GroupOptions": "trunkline.optim.param_groups",
-    "Importance": "trunkline.insight.importance.permutation_importance",
+    "Importance": "trunkline.insight.importance.result",
     "Inputs": "trunkline.nn.inputs",
     "Layers": "trunkline.nn.mlp",
     "ListFeature": "trunkline.nn.inputs",

@@ -8,8 +8,9 @@ from html import escape
 import pytest
 
 from trunkline.insight.diagnosis.findings import OF_ROWS
+from trunkline.insight.importance.result import Importance, TaskImportance
+from trunkline.insight.statistics.intervals import Interval
 from trunkline.report import read_run
-from trunkline.report.importance import Drop, Importance, TaskImportance
 from trunkline.report.importance_figure import MOST, importance_figure
 from trunkline.report.insight import Insight, find_insight
 from trunkline.report.page import figures_json, page
@@ -55,7 +56,7 @@ def test_what_was_found_is_used_again_for_this_model_alone(seen):
         b"{",
         b'{"key": "x"}',
         b"[]",
-        kept.replace(b'"drop"', b'"fall"'),
+        kept.replace(b'"confidence"', b'"certainty"'),
         kept.replace(b'"key": "', b'"key": "0'),
     ):
         (seen / "insight.json").write_bytes(change)
@@ -106,7 +107,7 @@ def test_the_importance_of_every_task_is_drawn_as_it_was_found(seen):
         (bars,) = figure.traces
         for i, name in enumerate(figure.layout["yaxis"]["ticktext"]):
             one = found.features[name]
-            assert bars["x"][i] == one.drop
+            assert bars["x"][i] == one.value
             assert bars["x"][i] - bars["error_x"]["arrayminus"][i] == pytest.approx(one.low)
             assert bars["x"][i] + bars["error_x"]["array"][i] == pytest.approx(one.high)
     assert importance_figure(run, "click").layout["yaxis"]["ticktext"][0] == "<i>hint"
@@ -115,9 +116,9 @@ def test_the_importance_of_every_task_is_drawn_as_it_was_found(seen):
 
 
 def test_the_largest_are_drawn_and_the_others_counted(run):
-    drops = {f"x{i}": Drop(drop=1 / (i + 1), low=0.0, high=1.0) for i in range(MOST + 3)}
-    drops |= {"still": Drop(drop=0.0, low=0.0, high=0.0), "unknown": Drop(drop=None, low=None, high=None)}
-    drops |= {"open": Drop(drop=-0.5, low=None, high=None)}
+    drops = {f"x{i}": Interval(1 / (i + 1), 0.0, 1.0) for i in range(MOST + 3)}
+    drops |= {"still": Interval(0.0, 0.0, 0.0), "unknown": None}
+    drops |= {"open": Interval(-0.5)}
     tasks = {"click": TaskImportance(metric="auc", score=0.7, features=drops)}
     tasks["dwell"] = TaskImportance(metric="spearman", score=None, features={"x": drops["unknown"]})
     asked = Importance(part="valid", rows=900, repeats=3, confidence=0.9, tasks=tasks)

@@ -1,5 +1,6 @@
 """The figure of what each feature is worth to a task."""
 
+from trunkline.insight.statistics.intervals import Interval
 from trunkline.report.figure import Figure, colour, named_rows
 from trunkline.report.run import Run
 
@@ -10,13 +11,13 @@ MOST = 15
 def importance_figure(run: Run, task: str) -> Figure | None:
     """The features by how far the task's score falls without them; None where nobody asked, or none is known."""
     found = run.insight.importance if run.insight else None
-    known = found.tasks[task].known if found is not None and task in found.tasks else []
+    known = list(found.tasks[task].known.items()) if found is not None and task in found.tasks else []
     if found is None or not known:
         return None
-    moved = [(name, one) for name, one in known if one.drop or one.below or one.above]
+    moved = [(name, one) for name, one in known if one.value or _below(one) or _above(one)]
     metric = found.tasks[task].metric.replace("_", " ")
     drawn = (moved or known)[:MOST]
-    rest = [one.drop for name, one in known if name not in dict(drawn)]
+    rest = [one.value for name, one in known if name not in dict(drawn)]
     note = f"By how much {metric} falls over {found.rows:,} {found.part} rows when a feature's values are those of "
     note += f"other rows, with {100 * found.confidence:g} % intervals. What two features both tell is seen in neither."
     if rest:
@@ -26,13 +27,13 @@ def importance_figure(run: Run, task: str) -> Figure | None:
         "type": "bar",
         "orientation": "h",
         "name": "drop",
-        "x": [one.drop for _, one in drawn],
+        "x": [one.value for _, one in drawn],
         "y": list(range(len(drawn))),
         "error_x": {
             "type": "data",
             "symmetric": False,
-            "array": [one.above for _, one in drawn],
-            "arrayminus": [one.below for _, one in drawn],
+            "array": [_above(one) for _, one in drawn],
+            "arrayminus": [_below(one) for _, one in drawn],
             "thickness": 1,
             "color": "#94a3b8",
             "width": 3,
@@ -48,3 +49,13 @@ def importance_figure(run: Run, task: str) -> Figure | None:
         traces=[bars],
         layout={**layout, "xaxis": {"title": f"drop of {metric}"}, "showlegend": False},
     )
+
+
+def _below(drop: Interval) -> float:
+    """From the estimate to the lower end of its interval; 0 where there is none."""
+    return 0.0 if drop.low is None else drop.value - drop.low
+
+
+def _above(drop: Interval) -> float:
+    """Likewise to the upper end."""
+    return 0.0 if drop.high is None else drop.high - drop.value

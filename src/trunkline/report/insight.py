@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trunkline.errors import UserError
 from trunkline.insight.diagnosis.findings import DETECTORS, Finding
-from trunkline.report.importance import Importance
+from trunkline.insight.importance.result import Importance
 from trunkline.runs.files import write_json
 from trunkline.runs.folder import RunFolder
 
@@ -77,10 +77,9 @@ def find_insight(folder: Path, on_step: Callable[[str], None]) -> Insight:
         gaps += error.problems
     try:
         on_step("importance of features")
-        found = importance(
+        asked = importance(
             folder, on_feature=lambda name, i, of: on_step(f"importance of features: {i} of {of}, {name}")
         )
-        asked = TypeAdapter(Importance).validate_python(found.to_json())
     except UserError as error:
         gaps += [problem for problem in error.problems if problem not in gaps]
     insight = Insight(

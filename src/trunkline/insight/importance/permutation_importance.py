@@ -1,10 +1,9 @@
 """What each feature is worth to each task: how far its score falls when other rows' values take the feature's place."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,64 +11,13 @@ import torch
 from trunkline.errors import Problems, did_you_mean
 from trunkline.inference.model import Model
 from trunkline.insight.importance.permutation import feature_names
+from trunkline.insight.importance.result import Importance, TaskImportance
 from trunkline.insight.importance.run_rows import run_rows
 from trunkline.insight.importance.score_drops import ScoreDrops
 from trunkline.insight.statistics.intervals import Interval
 from trunkline.insight.statistics.jackknife import CONFIDENCE, Groups
 from trunkline.random_state import isolated_random
 from trunkline.tables.splits import PARTS
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class TaskImportance:
-    """One task's.
-
-    Attributes:
-        metric: its headline metric; higher is better.
-        score: the metric over the rows that have a label; None where it is not defined (no label, one class alone).
-        features: by how far the score falls, the largest first; None where that is not defined.
-    """
-
-    metric: str
-    score: float | None
-    features: Mapping[str, Interval | None]
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Importance:
-    """What each feature is worth to each task.
-
-    Attributes:
-        part: whose rows were asked.
-        rows: how many.
-        repeats: permutations of each feature.
-        tasks: by name.
-    """
-
-    part: str
-    rows: int
-    repeats: int
-    tasks: Mapping[str, TaskImportance]
-
-    def to_json(self) -> dict[str, Any]:
-        """In plain values; None where something is not defined."""
-        tasks = {
-            name: {
-                "metric": task.metric,
-                "score": task.score,
-                "features": {feature: _plain(drop) for feature, drop in task.features.items()},
-            }
-            for name, task in self.tasks.items()
-        }
-        return {
-            "part": self.part,
-            "rows": self.rows,
-            "repeats": self.repeats,
-            "confidence": CONFIDENCE,
-            "tasks": tasks,
-        }
 
 
 def importance(
@@ -148,7 +96,7 @@ def importance(
             score=score if math.isfinite(score) else None,
             features=dict(sorted(own.items(), key=lambda item: _height(item[1]), reverse=True)),
         )
-    return Importance(part=name, rows=len(some), repeats=repeats, tasks=tasks)
+    return Importance(part=name, rows=len(some), repeats=repeats, confidence=CONFIDENCE, tasks=tasks)
 
 
 def _check(
@@ -172,9 +120,3 @@ def _check(
 
 def _height(drop: Interval | None) -> float:
     return -math.inf if drop is None else drop.value
-
-
-def _plain(drop: Interval | None) -> dict[str, float | None]:
-    if drop is None:
-        return {"drop": None, "low": None, "high": None}
-    return {"drop": drop.value, "low": drop.low, "high": drop.high}
