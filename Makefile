@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 AUDIT := .venv-audit
+NEWEST := .venv-newest
 NEW_ENOUGH := import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test lint check test-kernels kernels-short fuzz audit bench install clean
+.PHONY: demo test lint check test-kernels kernels-short test-newest fuzz audit bench install clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/trunkline demo demo --overwrite
@@ -29,6 +30,14 @@ test-kernels: $(VENV)/test.stamp
 
 kernels-short: $(VENV)/test.stamp
 	$(BIN)/python tests/kernels.py --short
+
+# The core suites under the newest torch that was tried (NEWEST_TORCH=… for another, PYTHON=python3.13 for another Python).
+NEWEST_TORCH ?= 2.14.1
+CORE_SUITES := tests/balance tests/nn tests/optim tests/sharing tests/tasks tests/contracts/test_combinations.py \
+	tests/test_network.py tests/test_towers.py
+
+test-newest: $(NEWEST)/newest.stamp
+	PYTHONPATH=src $(NEWEST)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider $(CORE_SUITES)
 
 # Each of the five readers for so long, with seeds of its own.
 FUZZ_SECONDS ?= 120
@@ -64,6 +73,15 @@ $(BENCH)/bench.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
 		-e '.[torchjd]'
 	touch $@
 
+# Everything at the versions of constraints.txt but torch.
+$(NEWEST)/newest.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(NEWEST)
+	echo '*' > $(NEWEST)/.gitignore
+	grep -v '^torch==' constraints.txt > $(NEWEST)/constraints.txt
+	$(NEWEST)/bin/python -m pip install --quiet -c $(NEWEST)/constraints.txt torch==$(NEWEST_TORCH) '.[torchjd,numbers]' \
+		accelerate hypothesis mpmath pytest pytest-xdist scikit-learn
+	touch $@
+
 $(AUDIT)/audit.stamp:
 	$(PYTHON) -m venv $(AUDIT)
 	echo '*' > $(AUDIT)/.gitignore
@@ -71,4 +89,4 @@ $(AUDIT)/audit.stamp:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(AUDIT) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(AUDIT) $(NEWEST) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
