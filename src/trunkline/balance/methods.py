@@ -36,6 +36,42 @@ from trunkline.balance.objectives.uw_so import UWSO
 from trunkline.errors import UserError
 from trunkline.registry import Registry
 
+__all__ = [
+    "DBMTL",
+    "DWA",
+    "FAMO",
+    "GRADIENTS",
+    "IMTLG",
+    "IMTLL",
+    "MGDA",
+    "OBJECTIVES",
+    "RLW",
+    "STCH",
+    "UWSO",
+    "AlignedMTL",
+    "CAGrad",
+    "ConFIG",
+    "DualProj",
+    "Equal",
+    "ExcessMTL",
+    "FairGrad",
+    "Fixed",
+    "FromTorchJD",
+    "Geometric",
+    "GradDrop",
+    "GradNorm",
+    "GradVac",
+    "MoCo",
+    "NashMTL",
+    "PCGrad",
+    "RevisedUncertainty",
+    "Sum",
+    "UPGrad",
+    "Uncertainty",
+    "make_method",
+]
+"""The methods themselves too: `trunkline.balance` exports what stands here."""
+
 M = TypeVar("M")
 CONTEXT = ("tasks", "parameters", "exponents")
 """Constructor arguments that the network knows and a user does not give."""

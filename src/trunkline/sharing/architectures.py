@@ -15,6 +15,23 @@ from trunkline.sharing.shared_bottom import SharedBottom
 from trunkline.sharing.single import Single
 from trunkline.sharing.star import STAR
 
+__all__ = [
+    "AITM",
+    "ARCHITECTURES",
+    "CGC",
+    "MTAN",
+    "PLE",
+    "STAR",
+    "CrossStitch",
+    "DSelectK",
+    "MMoE",
+    "OMoE",
+    "PEPNet",
+    "SharedBottom",
+    "Single",
+]
+"""The architectures themselves too: `trunkline.sharing` exports what stands here."""
+
 ARCHITECTURES: Registry[Sharing] = Registry(
     "sharing",
     {
