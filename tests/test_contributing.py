@@ -1,5 +1,6 @@
 """CONTRIBUTING.md, followed to the letter: its files are written, installed beside trunkline and trained with."""
 
+import json
 import os
 import re
 import subprocess
@@ -52,7 +53,7 @@ def package(tmp_path):
     """The recipes' files, not yet installed, and rows to train on."""
     files = recipe_files()
     assert {"pyproject.toml", "test_feedkit.py", "feedkit.yaml"} < files.keys()
-    assert sum(name.startswith("feedkit/") for name in files) == 4
+    assert sum(name.startswith("feedkit/") for name in files) == 5
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -75,9 +76,11 @@ def test_the_recipes_pass_their_suites_train_and_are_loaded_again(package):
     assert done.returncode == 0, done.stderr
     done = run(package, "-m", "trunkline", "predict", "run", "rows.parquet", "-o", "estimates.parquet")
     assert done.returncode == 0, done.stderr
+    scores = json.loads((package / "run" / "metrics.json").read_text())["valid"]["click"]
+    assert 0 < scores["brier"] < 1
     assert pl.read_parquet(package / "estimates.parquet")["dwell"].is_between(-50, 100).all()
     done = run(package, "-m", "trunkline", "schema")
-    assert all(f'"{name}"' in done.stdout for name in ("largest", "shortest", "log_cosh", "skip"))
+    assert all(f'"{name}"' in done.stdout for name in ("largest", "shortest", "log_cosh", "skip", "brier"))
 
 
 def test_without_the_package_its_run_says_what_is_missing(package):

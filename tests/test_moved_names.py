@@ -36,7 +36,7 @@ def test_every_moved_module_has_a_new_place():
         ("trunkline.training.files", "write_text", "trunkline.runs.files", "write_text"),
         ("trunkline.balance.cagrad", "CAGrad", "trunkline.balance.gradients.cagrad", "CAGrad"),
         ("trunkline.training.metrics.scores", "score", "trunkline.metrics.scores", "score"),
-        ("trunkline.training.trackers", "Tracking", "trunkline.trackers", "Tracking"),
+        ("trunkline.training.trackers", "Tracking", "trunkline.training.tracking", "Tracking"),
     ],
 )
 def test_an_old_place_gives_the_same_thing_with_a_warning(old, name, new, now):

@@ -128,6 +128,7 @@ MODULES = {
     "training.sink": "inference.sink",
     "training.stores": "preparation.store_folder",
     "training.trackers": "trackers",
+    "training.trackers.tracking": "training.tracking",
     "training.watch": "training.loss_meter",
     "tuning.turn": "tuning.trial",
     "tuning.turn_worker": "tuning.trial_worker",
@@ -177,6 +178,10 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "load_into": "runs.tensors.load_into",
     },
     "sharing.feature_slice": {"find_place": "feature_slice"},
+    "trackers": {
+        "Tracking": "training.tracking.Tracking",
+        "check_trackers": "training.tracking.check_trackers",
+    },
     "training.loss_meter": {"Watch": "LossMeter"},
 }
 """New place of a module: old name in it: new name, with its module where that is another one."""

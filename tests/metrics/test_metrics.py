@@ -8,6 +8,8 @@ from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
+from trunkline.assembly.tasks import build_tasks
+from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.metrics import METRICS, Scored, score, selection
 from trunkline.tasks import (
@@ -25,6 +27,7 @@ from trunkline.tasks import (
     Regression,
     ZeroInflatedLognormal,
 )
+from trunkline.testing import check_metric
 
 CLICK, DWELL = Binary(name="click"), Regression(name="dwell", center=20.0, scale=7.0)
 GIVEN = Regression(name="given")  # the estimate is the raw output
@@ -48,7 +51,7 @@ def scored(task, raw, label, weight=None):
 def value(metric, estimate, label):
     """One metric of estimates `[N]` and labels `[N]`."""
     estimate, label = (torch.tensor(np.asarray(values), dtype=torch.float64) for values in (estimate, label))
-    return METRICS[metric].compute(Scored(GIVEN, estimate[:, None], label))
+    return METRICS.make(metric, {}).compute(Scored(GIVEN, estimate[:, None], label))
 
 
 def test_arithmetic_is_in_64_bits():
@@ -337,7 +340,7 @@ def test_coverage_is_the_share_of_labels_in_the_interval(task):
 def test_nll_is_that_of_a_density_in_the_labels_unit(task):
     raw = torch.randn(1, task.outputs, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     labels = torch.linspace(-12, 12, 4001, dtype=torch.float64) * task.scale + task.center
-    nll = [METRICS["nll"].compute(Scored(task, raw, label[None])) for label in labels]
+    nll = [METRICS.make("nll", {}).compute(Scored(task, raw, label[None])) for label in labels]
     assert np.trapezoid(np.exp(-np.array(nll)), labels.numpy()) == pytest.approx(1, abs=1e-6)
 
 
@@ -401,7 +404,7 @@ def test_every_kind_names_metrics_that_there_are():
 @pytest.mark.parametrize("label", [1.0, np.nan])
 def test_a_metric_that_there_is_not_is_refused(label, monkeypatch):
     monkeypatch.setattr(Regression, "metrics", ("rmse", "rsme"))
-    with pytest.raises(KeyError, match="rsme"):
+    with pytest.raises(UserError, match="rsme"):
         scored(GIVEN, [[0.0]], [label])
 
 
@@ -409,6 +412,44 @@ def test_a_metric_that_there_is_not_is_refused(label, monkeypatch):
 def test_a_metric_that_a_kind_cannot_have_is_refused(metric):
     with pytest.raises(TypeError, match=f"{metric}: a regression task has no"):
         value(metric, [0.0], [1.0])
+
+
+@each_kind
+def test_what_suits_a_kind_can_be_computed_for_it_and_what_it_reports_suits_it(task, labels):
+    suiting = [name for name in METRICS if METRICS.make(name, {}).suits(task)]
+    assert set(task.metrics) <= set(suiting)
+    raw, label = (torch.from_numpy(values) for values in rows(task, labels, 30))
+    for name in suiting:
+        check_metric(METRICS[name], task, raw, label)
+    for name in set(METRICS) - set(suiting):
+        assert name not in task.reported
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [
+        ("binary", "pinball"),
+        ("regression", "auc"),
+        ("multiclass", "rmse"),
+        ("regression", "nll"),
+        ("poisson", "ece"),
+        ("lognormal", "accuracy"),
+        ("multiclass", "auc"),
+    ],
+)
+def test_a_metric_that_does_not_suit_a_task_is_refused_when_the_config_is_read(kind, metric):
+    config = Config.make({"data": {"train": "x"}, "tasks": {"click": {"kind": kind, "metrics": metric}}})
+    with pytest.raises(UserError, match=rf"tasks\.click\.metrics: {metric} is not defined for a {kind} task \(these"):
+        build_tasks(config)
+
+
+def test_further_metrics_are_reported_once_and_can_select():
+    config = Config.make({"data": {"train": "x"}, "tasks": {"click": {"kind": "binary", "metrics": ["rmse", "auc"]}}})
+    (task,) = build_tasks(config)
+    assert list(scored(task, [[0.2], [-0.3]], [1.0, 0.0])) == [*Binary.metrics, "rmse", "rows"]
+    assert selection("click.rmse", [task])({"click": {"rmse": 0.25}}) == -0.25
+    with pytest.raises(UserError, match="metric 'aucc' is unknown; did you mean 'auc'"):
+        build_tasks(Config.make(config, overrides={"tasks.click.metrics": ["aucc"]}))
 
 
 @each_kind

@@ -563,12 +563,12 @@ def test_configs_round_trip(settings, tmp_path, trackers):
 @pytest.mark.parametrize(
     ("trackers", "words"),
     [
-        (["tensorbord"], "kind 'tensorbord' is unknown; did you mean 'tensorboard'?"),
-        ([{"kind": "mlflow", "url": "x"}], "unknown key 'url' in training.trackers.0; did you mean 'uri'?"),
+        (["tensorbord"], "tracker 'tensorbord' is unknown; did you mean 'tensorboard'?"),
+        ([{"kind": "mlflow", "url": "x"}], "unknown key 'url' in mlflow; did you mean 'uri'?"),
         (["mlflow", {"kind": "mlflow", "uri": "x"}], "mlflow is there twice"),
         ([{"kind": "mlflow", "uri": "http://me:secret@x"}], "MLFLOW_TRACKING_URI"),
         ("mlflow", "training.trackers: 'mlflow': input should be a valid list"),
-        ([{"folder": "x"}], "kind is missing"),
+        ([{"folder": "x"}], "give its kind"),
     ],
 )
 def test_mistakes_are_told(settings, trackers, words):

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from trunkline.config import (
-    Config,
-)
-from trunkline.errors import Problems
+from trunkline.config import Config
+from trunkline.errors import Problems, UserError
+from trunkline.metrics import METRICS
 from trunkline.tables import Feature
 from trunkline.tasks import TASK_KINDS, Task
 
@@ -19,10 +18,22 @@ def build_tasks(config: Config) -> list[Task]:
     problems, tasks = Problems(), list[Task]()
     for name, c in config.tasks.items():
         own: dict[str, Any] = {"where": c.where, "space": c.space, "weight": c.weight, "reads": c.reads, **c.values}
+        own |= {"label": c.label or name, "gradient": c.gradient, "further_metrics": c.metrics or ()}
         with problems.collect():
-            tasks.append(TASK_KINDS[c.kind](name=name, label=c.label or name, gradient=c.gradient, **own))
+            tasks.append(TASK_KINDS[c.kind](name=name, **own))
+            _check_metrics(tasks[-1])
     problems.raise_if_any()
     return tasks
+
+
+def _check_metrics(task: Task) -> None:
+    for name in task.further_metrics:
+        if not METRICS.make(name, {}).suits(task):
+            fitting = [known for known in METRICS if METRICS.make(known, {}).suits(task)]
+            raise UserError(
+                f"tasks.{task.name}.metrics: {name} is not defined for a {task.kind} task (these are: "
+                f"{', '.join(fitting)})"
+            )
 
 
 def build_features(config: Config) -> list[Feature] | None:

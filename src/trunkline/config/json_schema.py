@@ -15,6 +15,7 @@ from trunkline.nn.numeric_embedding import NUMBERS
 from trunkline.registry import Options, Registry, summary
 from trunkline.sharing.architectures import ARCHITECTURES
 from trunkline.tasks import TASK_KINDS
+from trunkline.trackers import TRACKERS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
@@ -31,7 +32,8 @@ def json_schema() -> Schema:
     network["sharing"] |= _choice(ARCHITECTURES, default="shared_bottom")
     network["numbers"] |= _choice(NUMBERS)
     network["interaction"] |= _choice(INTERACTIONS)
-    definitions["TrainingConfig"]["properties"]["callbacks"]["items"] = _choice(CALLBACKS)
+    training = definitions["TrainingConfig"]["properties"]
+    training["callbacks"]["items"], training["trackers"]["items"] = _choice(CALLBACKS), _choice(TRACKERS)
     for place in (*balance.values(), *network.values()):
         if "anyOf" in place:
             place.pop("$ref", None)

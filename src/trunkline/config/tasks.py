@@ -1,7 +1,7 @@
 """The tasks."""
 
 from dataclasses import fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
@@ -18,6 +18,11 @@ def _options(kind: str) -> Options:
     return {name: option for name, option in TASK_KINDS.options(kind).items() if name not in learned}
 
 
+def _as_tuple(value: Any) -> Any:
+    """One name is short for a list of it."""
+    return (value,) if isinstance(value, str) else value
+
+
 class TaskConfig(Chosen):
     """A task; see `tasks.Task`, and the kind's class for options of its own."""
 
@@ -29,10 +34,12 @@ class TaskConfig(Chosen):
     """A binary task without which this one cannot happen: trained over all rows through the joint probability."""
     weight: str | None = None
     """Column of row weights, 0 or above."""
-    reads: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ()
+    reads: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     """Tasks whose estimates this tower receives."""
     gradient: Literal["stop", "flow"] = "stop"
     """Whether this task's loss may reach the towers whose estimates it takes."""
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    """Metrics to report beside those of the kind."""
     calibrate: Calibrate = "none"
     """How estimates are corrected on the validation rows once the training is done; see `training.calibration`."""
 

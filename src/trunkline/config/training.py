@@ -1,48 +1,24 @@
 """The loop."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from trunkline.callbacks import CALLBACKS
-from trunkline.config.section import Chosen, Positive, Section, chosen, kind_alone
+from trunkline.config.section import Chosen, Positive, Section, chosen
+from trunkline.errors import UserError
+from trunkline.trackers import TRACKERS
 
 
-class TensorBoardConfig(Section):
-    """See `training.trackers.TensorBoard`."""
-
-    kind: Literal["tensorboard"]
-    folder: str | None = None
-    """Where its files go; the run folder by default."""
-
-
-class MLflowConfig(Section):
-    """See `training.trackers.MLflow`."""
-
-    kind: Literal["mlflow"]
-    uri: str | None = None
-    """Of the server or file store; MLflow's own default unless given."""
-    experiment: str | None = None
-    """Its name."""
-    name: str | None = None
-    """Of the run."""
-
-    @field_validator("uri")
-    @classmethod
-    def _no_password(cls, uri: str | None) -> str | None:
-        if uri is not None and re.search(r"//[^/@]*:[^/@]*@", uri):
-            raise ValueError(
-                "a password in the config would be kept in the run folder and sent to MLflow; give this uri in the "
-                "environment variable MLFLOW_TRACKING_URI instead"
-            )
-        return uri
+def _can_be_made(tracker: Chosen) -> Chosen:
+    try:
+        TRACKERS.make(tracker.kind, tracker.values)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return tracker
 
 
-TrackerConfig = TensorBoardConfig | MLflowConfig
-AnyTracker = Annotated[Annotated[TrackerConfig, Field(discriminator="kind")], BeforeValidator(kind_alone)]
-
-
+AnyTracker = Annotated[Chosen, BeforeValidator(chosen(TRACKERS.options)), AfterValidator(_can_be_made)]
 AnyCallback = Annotated[Chosen, BeforeValidator(chosen(CALLBACKS.options))]
 
 
@@ -81,7 +57,7 @@ class TrainingConfig(Section):
 
     @field_validator("trackers")
     @classmethod
-    def _each_once(cls, trackers: list[TrackerConfig]) -> list[TrackerConfig]:
+    def _each_once(cls, trackers: list[Chosen]) -> list[Chosen]:
         kinds = [tracker.kind for tracker in trackers]
         twice = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]
         if twice:

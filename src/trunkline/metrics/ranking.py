@@ -5,58 +5,106 @@ import math
 import torch
 from torch import Tensor
 
-from trunkline.metrics.metric import Metric
+from trunkline.metrics.metric import ClassMetric, LogitMetric, ValueMetric
 from trunkline.metrics.order import Order
 from trunkline.metrics.scored import Scored
 
 
-def _auc(scored: Scored) -> float | None:
-    return _above(scored.logit_order, scored.label > 0)
+class AUC(LogitMetric):
+    """Probability that a row with label 1 is above one with label 0."""
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        return _above(scored.logit_order, scored.label > 0)
 
 
-def _average_precision(scored: Scored) -> float | None:
-    positive = scored.label > 0
-    if not positive.any():
-        return None
-    # Over the distinct scores from the highest down: precision there, weighted by the share of positives there.
-    order = scored.logit_order
-    here = torch.bincount(order.place, positive.double(), minlength=len(order.counts)).flip(0)
-    precision = here.cumsum(0) / order.counts.flip(0).cumsum(0)
-    return float(here @ precision / here.sum())
+class AveragePrecision(LogitMetric):
+    """Mean precision at the places of the rows with label 1."""
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        positive = scored.label > 0
+        if not positive.any():
+            return None
+        # Over the distinct scores from the highest down: precision there, weighted by the share of positives there.
+        order = scored.logit_order
+        here = torch.bincount(order.place, positive.double(), minlength=len(order.counts)).flip(0)
+        precision = here.cumsum(0) / order.counts.flip(0).cumsum(0)
+        return float(here @ precision / here.sum())
 
 
-def _macro_auc(scored: Scored) -> float | None:
-    given = scored.probabilities
-    classes = given.shape[1]
-    if len(scored.target_order.counts) < classes:
-        return None
-    areas = [_above(Order.of(given[:, k]), scored.label == k) for k in range(classes)]
-    return None if None in areas else math.fsum(area for area in areas if area is not None) / classes
+class MacroAUC(ClassMetric):
+    """Mean over the classes of the AUC of one class against the rest."""
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        given = scored.probabilities
+        classes = given.shape[1]
+        if len(scored.target_order.counts) < classes:
+            return None
+        areas = [_above(Order.of(given[:, k]), scored.label == k) for k in range(classes)]
+        return None if None in areas else math.fsum(area for area in areas if area is not None) / classes
 
 
-def _auc_positive(scored: Scored) -> float | None:
-    return _above(scored.logit_order, scored.target > 0)
+class AUCPositive(LogitMetric):
+    """AUC of the estimated probability of a label above 0."""
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        return _above(scored.logit_order, scored.target > 0)
 
 
-def _spearman(scored: Scored) -> float | None:
-    if not (scored.target_order.varied and scored.estimate_order.varied):
-        return None
-    one, other = _centred(scored.estimate_order), _centred(scored.target_order)
-    return float((one @ other / (one.norm() * other.norm())).clamp(-1, 1))
+class Spearman(ValueMetric):
+    """Correlation of the ranks of estimate and label (Spearman 1904)."""
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        if not (scored.target_order.varied and scored.estimate_order.varied):
+            return None
+        one, other = _centred(scored.estimate_order), _centred(scored.target_order)
+        return float((one @ other / (one.norm() * other.norm())).clamp(-1, 1))
 
 
-def _gini(scored: Scored) -> float | None:
-    if not scored.target_order.varied:
-        return None
-    # The area between a curve of gains and the diagonal is cov(label, rank) but for a factor that cancels.
-    label = scored.target - scored.target.mean()
-    return float((label @ _centred(scored.estimate_order)) / (label @ _centred(scored.target_order)))
+class Gini(ValueMetric):
+    """Area between the curve of label gained by descending estimate and the diagonal, over the best order's.
+
+    2·AUC-1 for labels 0 and 1 (Frees et al. 2011).
+    """
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        if not scored.target_order.varied:
+            return None
+        # The area between a curve of gains and the diagonal is cov(label, rank) but for a factor that cancels.
+        label = scored.target - scored.target.mean()
+        return float((label @ _centred(scored.estimate_order)) / (label @ _centred(scored.target_order)))
 
 
-def _ndcg(scored: Scored) -> float | None:
-    if not scored.target_order.varied or bool((scored.target < 0).any()):
-        return None
-    return _gain(scored.target, scored.estimate_order) / _gain(scored.target, scored.target_order)
+class NDCG(ValueMetric):
+    """Label gained by descending estimate, discounted by log2(1 + place), over the best order's.
+
+    All rows are one list (Järvelin and Kekäläinen 2002).
+    """
+
+    higher_is_better = True
+
+    def compute(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        if not scored.target_order.varied or bool((scored.target < 0).any()):
+            return None
+        return _gain(scored.target, scored.estimate_order) / _gain(scored.target, scored.target_order)
 
 
 def _above(order: Order, positive: Tensor) -> float | None:
@@ -79,45 +127,3 @@ def _gain(gain: Tensor, order: Order) -> float:
     above = len(gain) - order.counts.cumsum(0)
     share = (before[above + order.counts] - before[above]) / order.counts
     return float(gain @ share[order.place])
-
-
-RANKING = {
-    "auc": Metric(
-        "probability that a row with label 1 is above one with label 0",
-        higher_is_better=True,
-        compute=_auc,
-    ),
-    "average_precision": Metric(
-        "mean precision at the places of the rows with label 1",
-        higher_is_better=True,
-        compute=_average_precision,
-    ),
-    "macro_auc": Metric(
-        "mean over the classes of the AUC of one class against the rest",
-        higher_is_better=True,
-        compute=_macro_auc,
-    ),
-    "auc_positive": Metric(
-        "AUC of the estimated probability of a label above 0",
-        higher_is_better=True,
-        compute=_auc_positive,
-    ),
-    "spearman": Metric(
-        "correlation of the ranks of estimate and label (Spearman 1904)",
-        higher_is_better=True,
-        compute=_spearman,
-    ),
-    "gini": Metric(
-        "area between the curve of label gained by descending estimate and the diagonal, over that of the best order "
-        "(Frees et al. 2011); 2·AUC-1 for labels 0 and 1",
-        higher_is_better=True,
-        compute=_gini,
-    ),
-    "ndcg": Metric(
-        "label gained by descending estimate, discounted by log2(1 + place), over that of the best order "
-        "(Järvelin and Kekäläinen 2002); all rows are one list",
-        higher_is_better=True,
-        compute=_ndcg,
-    ),
-}
-"""Metrics of order, by name."""

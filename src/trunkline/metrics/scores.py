@@ -2,19 +2,48 @@
 
 from torch import Tensor
 
-from trunkline.metrics.classification import CLASSIFICATION
-from trunkline.metrics.distribution import DISTRIBUTION
+from trunkline.metrics.classification import ECE, Accuracy, Calibration, LogLoss, NormalizedEntropy, QuadraticKappa
+from trunkline.metrics.distribution import NLL, Coverage, Pinball
 from trunkline.metrics.metric import Metric
-from trunkline.metrics.ranking import RANKING
+from trunkline.metrics.ranking import AUC, NDCG, AUCPositive, AveragePrecision, Gini, MacroAUC, Spearman
 from trunkline.metrics.scored import Scored
-from trunkline.metrics.values import VALUES
+from trunkline.metrics.values import MAE, R2, RMSE, Bias, LogRMSE, PoissonDeviance
+from trunkline.registry import Registry
 from trunkline.tasks import Task
 
 Scores = dict[str, dict[str, float | int | None]]
 """`{task: {metric: value}}`; None where a metric is not defined (one class only, a constant label)."""
 
-METRICS: dict[str, Metric] = CLASSIFICATION | VALUES | RANKING | DISTRIBUTION
-"""The metrics that a task kind can name."""
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        "log_loss": LogLoss,
+        "normalized_entropy": NormalizedEntropy,
+        "calibration": Calibration,
+        "ece": ECE,
+        "accuracy": Accuracy,
+        "quadratic_kappa": QuadraticKappa,
+        "rmse": RMSE,
+        "mae": MAE,
+        "r2": R2,
+        "log_rmse": LogRMSE,
+        "bias": Bias,
+        "poisson_deviance": PoissonDeviance,
+        "auc": AUC,
+        "average_precision": AveragePrecision,
+        "macro_auc": MacroAUC,
+        "auc_positive": AUCPositive,
+        "spearman": Spearman,
+        "gini": Gini,
+        "ndcg": NDCG,
+        "pinball": Pinball,
+        "coverage": Coverage,
+        "nll": NLL,
+    },
+    group="trunkline.metrics",
+    base=Metric,
+)
+"""The metrics that a task can name."""
 
 
 def score(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None = None) -> dict[str, float | int | None]:
@@ -29,10 +58,10 @@ def score(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None = None) 
         weight: `[N]`, if the task has row weights.
 
     Raises:
-        KeyError: the task names a metric that is not in `METRICS`.
+        UserError: the task names a metric that is not in `METRICS`.
     """
     observed = ~label.isnan() if weight is None else ~label.isnan() & (weight > 0)
     scored = Scored(task, raw[observed].double(), label[observed].double())
-    metrics = {name: METRICS[name] for name in task.metrics}
+    metrics = {name: METRICS.make(name, {}) for name in task.reported}
     rows = len(scored.label)
     return {name: metric.compute(scored) if rows else None for name, metric in metrics.items()} | {"rows": rows}

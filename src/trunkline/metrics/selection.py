@@ -21,14 +21,14 @@ def selection(select: str, tasks: Sequence[Task]) -> Callable[[Scores], float | 
     if select == "mean":
         chosen = [(task.name, task.headline) for task in tasks]
     elif select.startswith("mean_"):
-        chosen = [(task.name, select[5:]) for task in tasks if select[5:] in task.metrics]
+        chosen = [(task.name, select[5:]) for task in tasks if select[5:] in task.reported]
     else:
         name, _, metric = select.partition(".")
-        chosen = [(task.name, metric) for task in tasks if task.name == name and metric in task.metrics]
+        chosen = [(task.name, metric) for task in tasks if task.name == name and metric in task.reported]
     if not chosen or any(METRICS[metric].higher_is_better is None for _, metric in chosen):
-        metrics = {m: None for task in tasks for m in task.metrics if METRICS[m].higher_is_better is not None}
+        metrics = {m: None for task in tasks for m in task.reported if METRICS[m].higher_is_better is not None}
         known = ["mean", *(f"mean_{metric}" for metric in metrics)]
-        known += [f"{task.name}.{metric}" for task in tasks for metric in task.metrics if metric in metrics]
+        known += [f"{task.name}.{metric}" for task in tasks for metric in task.reported if metric in metrics]
         hint = did_you_mean(select, known)
         raise UserError(f"training.select: {select!r} is no score of these tasks{hint} (known: {', '.join(known)})")
 

@@ -101,9 +101,9 @@ def label_columns(tasks: Sequence[Task]) -> list[str]:
 
 def label_facts(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """What of the tasks decides how labels are encoded."""
-    network = ("reads", "gradient")
+    elsewhere = ("reads", "gradient", "further_metrics")
     return [
-        {"kind": task.kind, **{key: value for key, value in asdict(task).items() if key not in network}}
+        {"kind": task.kind, **{key: value for key, value in asdict(task).items() if key not in elsewhere}}
         for task in tasks
     ]
 

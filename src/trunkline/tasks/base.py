@@ -34,6 +34,7 @@ class Task(ABC):
             the loss is that of p(that)·p(this | that) over all rows (see `tasks.space`).
         weight: column of row weights (>= 0); they are normalised to mean 1 over the observed rows of a batch.
         reads: tasks whose estimates this task's tower receives as features.
+        further_metrics: to report beside those of the kind, by name.
         gradient: `"stop"` keeps this task's loss from reaching the towers whose estimates it takes (of `reads` and
             `space`), `"flow"` lets it through.
 
@@ -47,11 +48,12 @@ class Task(ABC):
     space: str | None = None
     weight: str | None = None
     reads: tuple[str, ...] = ()
+    further_metrics: tuple[str, ...] = ()
     gradient: Literal["stop", "flow"] = "stop"
 
     kind: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
-    """Metrics to show, by name."""
+    """Metrics that every task of the kind reports, by name."""
     headline: ClassVar[str]
     """The metric, higher is better, that stands for the task in a mean over tasks."""
     exponent: ClassVar[float]
@@ -81,6 +83,11 @@ class Task(ABC):
     def column(self) -> str:
         """The label's column."""
         return self.label or self.name
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Metrics to report, by name."""
+        return tuple(dict.fromkeys([*self.metrics, *self.further_metrics]))
 
     @property
     @abstractmethod

@@ -1,8 +1,13 @@
 """What a training tells other programs while it runs: TensorBoard, MLflow."""
 
+from trunkline.registry import Registry
 from trunkline.trackers.base import Tracker
 from trunkline.trackers.mlflow import MLflow
 from trunkline.trackers.tensorboard import TensorBoard
-from trunkline.trackers.tracking import Tracking, check_trackers
 
-__all__ = ["MLflow", "TensorBoard", "Tracker", "Tracking", "check_trackers"]
+TRACKERS: Registry[Tracker] = Registry(
+    "tracker", {"tensorboard": TensorBoard, "mlflow": MLflow}, group="trunkline.trackers", base=Tracker
+)
+"""What `training.trackers` can name."""
+
+__all__ = ["TRACKERS", "MLflow", "TensorBoard", "Tracker"]

@@ -14,6 +14,7 @@ Outcome = Literal["finished", "interrupted", "failed"]
 class Tracker(ABC):
     """Shows a training's history elsewhere.
 
+    Its constructor's keywords are its options in the YAML; it only keeps them, being called when a config is read.
     `check` comes before any row is read, `start` before the first step, `end` after all. `line` and `end` may raise
     what they like: whoever calls them goes on without the tracker. They run between two steps and do not wait for
     another machine.

@@ -1,6 +1,7 @@
 """A training as a run of MLflow."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from typing import Any, final
 
 import yaml
 
+from trunkline.errors import UserError
 from trunkline.runs.files import write_json
 from trunkline.runs.folder import RunFolder
 from trunkline.trackers.base import Outcome, Tracker, tell
@@ -36,9 +38,17 @@ class MLflow(Tracker):
         uri: as MLflow takes it, `http://…` or `sqlite:///…`; MLflow's own default if not given.
         experiment: made if there is none of that name; MLflow's own default if not given.
         name: of the run; the run folder's if not given.
+
+    Raises:
+        UserError: a uri with a password in it.
     """
 
     def __init__(self, *, uri: str | None = None, experiment: str | None = None, name: str | None = None) -> None:
+        if uri is not None and re.search(r"//[^/@]*:[^/@]*@", uri):
+            raise UserError(
+                "a password in the config would be kept in the run folder and sent to MLflow; give this uri in the "
+                "environment variable MLFLOW_TRACKING_URI instead"
+            )
         self.uri, self.experiment, self.name = uri, experiment, name
         self._metrics: SimpleQueue[Any] = SimpleQueue()
         self._unsent: list[Any] = []

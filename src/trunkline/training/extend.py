@@ -22,9 +22,9 @@ from trunkline.runs.artifacts import write_fitted
 from trunkline.runs.files import write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.tables.frames import as_polars
-from trunkline.trackers import check_trackers
 from trunkline.training.fit import Watcher, resolved, train_prepared
 from trunkline.training.loop import Loop
+from trunkline.training.tracking import check_trackers
 
 SECTIONS = ("tasks", "data", "balance", "optimizer", "training")
 """What an extension may say; features and network are the run's."""

@@ -35,7 +35,6 @@ from trunkline.runs.tensors import write_tensors
 from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
-from trunkline.trackers import Tracking, check_trackers
 from trunkline.training.callbacks.checkpointing import Checkpointing
 from trunkline.training.callbacks.functions import Functions
 from trunkline.training.callbacks.guarded import Guarded, by_name
@@ -44,6 +43,7 @@ from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.freeze import freeze
 from trunkline.training.loop import Loop
+from trunkline.training.tracking import Tracking, check_trackers
 
 Watcher = Callable[[dict[str, Any]], None]
 

@@ -151,7 +151,7 @@ class Goal:
 
 
 def _score(name: str, tasks: Sequence[Task]) -> Score:
-    known = {f"{task.name}.{m}": m for task in tasks for m in task.metrics if METRICS[m].higher_is_better is not None}
+    known = {f"{task.name}.{m}": m for task in tasks for m in task.reported if METRICS[m].higher_is_better is not None}
     for task in tasks:
         if name == task.name:
             return Score(task.name, task.headline)

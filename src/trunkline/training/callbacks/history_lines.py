@@ -4,7 +4,7 @@ from typing import final
 
 from trunkline.callbacks.base import Callback, Line, Training
 from trunkline.runs.history import History
-from trunkline.trackers import Tracking
+from trunkline.training.tracking import Tracking
 
 
 @final

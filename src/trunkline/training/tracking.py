@@ -4,29 +4,17 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, assert_never, final
+from typing import Any, Self, final
 
-from trunkline.config.training import MLflowConfig, TensorBoardConfig, TrackerConfig
+from trunkline.config.section import Chosen
 from trunkline.errors import Problems
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
+from trunkline.trackers import TRACKERS
 from trunkline.trackers.base import Outcome, Tracker, tell
-from trunkline.trackers.mlflow import MLflow
-from trunkline.trackers.tensorboard import TensorBoard
 
 
-def make_tracker(config: TrackerConfig) -> Tracker:
-    """From a config to its tracker."""
-    match config:
-        case TensorBoardConfig(folder=folder):
-            return TensorBoard(folder=folder)
-        case MLflowConfig(uri=uri, experiment=experiment, name=name):
-            return MLflow(uri=uri, experiment=experiment, name=name)
-        case _:
-            assert_never(config)
-
-
-def check_trackers(configs: Iterable[TrackerConfig]) -> None:
+def check_trackers(configs: Iterable[Chosen]) -> None:
     """Find out whether trackers can work, before any row is read.
 
     Raises:
@@ -35,7 +23,7 @@ def check_trackers(configs: Iterable[TrackerConfig]) -> None:
     problems = Problems()
     for config in configs:
         with problems.collect():
-            make_tracker(config).check()
+            TRACKERS.make(config.kind, config.values).check()
     problems.raise_if_any()
 
 
@@ -50,8 +38,8 @@ class Tracking:
         run: the run folder.
     """
 
-    def __init__(self, configs: Sequence[TrackerConfig], run: RunFolder) -> None:
-        self._trackers = {config.kind: make_tracker(config) for config in configs}
+    def __init__(self, configs: Sequence[Chosen], run: RunFolder) -> None:
+        self._trackers = {config.kind: TRACKERS.make(config.kind, config.values) for config in configs}
         self._run, self._step = run, 0
         self._started: dict[str, Tracker] = {}
 
