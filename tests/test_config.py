@@ -162,7 +162,6 @@ def test_a_misspelt_choice_is_answered_with_the_right_one(path, value, words):
         ("network.towers.hidden", "wide"),
         ("data.split.valid", 1.0),
         ("data.train", 3),
-        ("features.user.dim", 0),
         ("tasks.click.label", 3),
         ("tasks.topic.reads", 3),
     ],
@@ -172,6 +171,11 @@ def test_a_value_out_of_range_is_named_with_its_place(path, value):
     place = path.replace('"', "")
     assert f"the config: {place}" in problem
     assert repr(value) in problem or "0" in problem
+
+
+def test_an_option_of_a_feature_out_of_range_is_named_with_its_feature():
+    (problem,) = problems(FULL, **{"features.user.dim": 0})
+    assert problem == "the config: features: feature user: dim 0; it must be at least 1"
 
 
 def test_all_problems_come_at_once():

@@ -53,13 +53,14 @@ def package(tmp_path):
     """The recipes' files, not yet installed, and rows to train on."""
     files = recipe_files()
     assert {"pyproject.toml", "test_feedkit.py", "feedkit.yaml"} < files.keys()
-    assert sum(name.startswith("feedkit/") for name in files) == 5
+    assert sum(name.startswith("feedkit/") for name in files) == 6
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     draw = np.random.default_rng(0)
     x = draw.normal(size=200)
     rows = {"x": x, "click": (x + draw.normal(size=200) > 0).astype(int), "dwell": 20 + 5 * x + draw.normal(size=200)}
+    rows["opened"] = [f"{hour:02}:{minute:02}" for hour, minute in draw.integers([24, 60], size=(200, 2))]
     pl.DataFrame(rows).write_parquet(tmp_path / "rows.parquet")
     return tmp_path
 
@@ -80,7 +81,7 @@ def test_the_recipes_pass_their_suites_train_and_are_loaded_again(package):
     assert 0 < scores["brier"] < 1
     assert pl.read_parquet(package / "estimates.parquet")["dwell"].is_between(-50, 100).all()
     done = run(package, "-m", "trunkline", "schema")
-    assert all(f'"{name}"' in done.stdout for name in ("largest", "shortest", "log_cosh", "skip", "brier"))
+    assert all(f'"{name}"' in done.stdout for name in ("largest", "shortest", "log_cosh", "skip", "clock", "brier"))
 
 
 def test_without_the_package_its_run_says_what_is_missing(package):

@@ -1,6 +1,7 @@
 """Things chosen by name: tables of classes, whose constructors tell the options that a user may give."""
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar, final, get_type_hints
 
@@ -166,6 +167,16 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             return "has a constructor with *args, **kwargs or nameless arguments, which are no options"
         lacking = [name for name in self._needs if name not in {p.name for p in parameters}]
         return f"has a constructor without {', '.join(lacking)}" if lacking else ""
+
+
+def told(thing: type[Any]) -> dict[str, str]:
+    """What a class's documentation says of each argument or attribute, by name."""
+    found: dict[str, str] = {}
+    for section in re.findall(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)", inspect.getdoc(thing) or "", re.MULTILINE):
+        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
+            sentence = " ".join(text.split()).replace("`", "").rstrip(".")
+            found[name] = sentence[0].upper() + sentence[1:] + "."
+    return found
 
 
 def summary(thing: type[Any]) -> str:

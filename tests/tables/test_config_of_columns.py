@@ -3,7 +3,7 @@ import yaml
 
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.tables import Feature
+from trunkline.tables import make_feature
 
 FEATURES = {
     "user": "categorical",
@@ -29,7 +29,7 @@ def config(features):
 
 def test_a_config_and_its_features_say_the_same():
     sections = config(FEATURES).features
-    features = [Feature(name=name, **section.model_dump()) for name, section in sections.items()]
+    features = [make_feature(name=name, **section.model_dump()) for name, section in sections.items()]
     written = {feature.name: {"kind": feature.kind, **feature.options} for feature in features}
     assert config(written).features == sections
     assert config(yaml.safe_load(config(FEATURES).to_yaml())["features"]).features == sections
@@ -41,11 +41,14 @@ def test_a_config_and_its_features_say_the_same():
 @pytest.mark.parametrize(
     ("features", "words"),
     [
-        ({"h": "hashed"}, "features.h.rows is missing"),
-        ({"h": {"kind": "hashed", "rows": 2**31}}, "features.h.rows: 2147483648"),
-        ({"b": {"kind": "bag", "pool": "attention"}}, "features.b.pool: 'attention' is not one of mean, sum"),
+        ({"h": "hashed"}, "features.h: rows is missing; hashed needs it"),
+        ({"h": {"kind": "hashed", "rows": 2**31}}, "features: feature h: rows 2147483648; it must be at most"),
+        (
+            {"b": {"kind": "bag", "pool": "attention"}},
+            "features.b: pool of bag: 'attention': Input should be",
+        ),
         ({"s": {"kind": "sequence", "pool": "attention"}}, "feature s: pool attention needs target"),
-        ({"s": {"kind": "sequence", "dim": 0}}, "features.s.dim: 0"),
+        ({"s": {"kind": "sequence", "dim": 0}}, "feature s: dim 0; it must be at least 1"),
         ({"user": "categorical", "s": {"kind": "sequence", "target": "usr"}}, "did you mean 'user'"),
         ({"user": "numeric", "s": {"kind": "sequence", "target": "user"}}, "no categorical or hashed feature"),
         ({"b": {"kind": "bag", "rows": 3, "min_count": 2}}, "min_count 2 with rows"),

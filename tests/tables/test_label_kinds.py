@@ -9,7 +9,7 @@ import pytest
 
 from trunkline.errors import UserError
 from trunkline.runs.artifacts import read_fitted, write_fitted
-from trunkline.tables import Encoder, Feature, Labels
+from trunkline.tables import Encoder, Labels, make_feature
 from trunkline.tables.labels import LabelsFitter
 from trunkline.tables.rows import ROW
 from trunkline.tasks import (
@@ -228,7 +228,7 @@ ROWS = {
 
 def test_what_was_learned_goes_through_encoder_json(tmp_path):
     frame = pl.DataFrame(ROWS)
-    labels, encoder = Labels.fit(EVERY, frame), Encoder.fit([Feature(name="age", kind="numeric")], frame)
+    labels, encoder = Labels.fit(EVERY, frame), Encoder.fit([make_feature(name="age", kind="numeric")], frame)
     write_fitted(tmp_path / "encoder.json", encoder, labels)
     again_encoder, again = read_fitted(tmp_path / "encoder.json", EVERY)
     assert again == labels
@@ -242,7 +242,7 @@ def test_what_was_learned_goes_through_encoder_json(tmp_path):
 @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"columns": {}}', "cut", "a task less"])
 def test_a_damaged_encoder_json_says_so(tmp_path, damage):
     frame, path = pl.DataFrame(ROWS), tmp_path / "encoder.json"
-    write_fitted(path, Encoder.fit([Feature(name="age", kind="numeric")], frame), Labels.fit(EVERY, frame))
+    write_fitted(path, Encoder.fit([make_feature(name="age", kind="numeric")], frame), Labels.fit(EVERY, frame))
     text = path.read_text()
     plain = json.loads(text)
     plain["labels"].pop("stars")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trunkline.errors import UserError
 from trunkline.nn.embedding import MISSING, UNSEEN
 from trunkline.nn.inputs import ListFeature
-from trunkline.tables import Encoder, Feature
+from trunkline.tables import Encoder, make_feature
 from trunkline.tables.columns.stable_hash import stable_hash
 
 INTS = pl.List(pl.Int64)
@@ -22,7 +22,7 @@ def frame(**columns):
 
 def fit(kind, values, **options):
     """An encoder of one column of lists."""
-    return Encoder.fit([Feature(name="c", kind=kind, **options)], frame(c=values))
+    return Encoder.fit([make_feature(name="c", kind=kind, **options)], frame(c=values))
 
 
 def lists(encoder, values, *, i=0):
@@ -120,9 +120,9 @@ def history(kind="categorical", **options):
     """A sequence of items held against the item of the row."""
     item = {"dim": 5} | ({"rows": 11} if kind == "hashed" else {"min_count": 2})
     return [
-        Feature(name="history", kind="sequence", target="item", pool="attention", **options),
-        Feature(name="user", kind="categorical"),
-        Feature(name="item", kind=kind, **item),
+        make_feature(name="history", kind="sequence", target="item", pool="attention", **options),
+        make_feature(name="user", kind="categorical"),
+        make_feature(name="item", kind=kind, **item),
     ]
 
 
@@ -165,11 +165,11 @@ def test_a_sequence_shares_its_targets_hash():
 
 def test_order_of_lists_is_that_of_the_features():
     features = [
-        Feature(name="b", kind="bag", dim=3, pool="sum"),
-        Feature(name="x", kind="numeric"),
-        Feature(name="a", kind="bag", rows=4),
-        Feature(name="v", kind="vector"),
-        Feature(name="u", kind="categorical"),
+        make_feature(name="b", kind="bag", dim=3, pool="sum"),
+        make_feature(name="x", kind="numeric"),
+        make_feature(name="a", kind="bag", rows=4),
+        make_feature(name="v", kind="vector"),
+        make_feature(name="u", kind="categorical"),
     ]
     table = frame(a=[[1], [2]], b=[["x"], None], u=["p", "q"], v=[[1.0, 2.0], [3.0, 5.0]], x=[1, 2])
     encoder = Encoder.fit(features, table)
@@ -327,12 +327,12 @@ def test_a_vector_of_no_known_length(values):
 )
 def test_features_that_cannot_be(features, words):
     with pytest.raises(UserError, match=words):
-        Encoder.fit([Feature(name=name, **f) for name, f in zip("cd", features, strict=False)], frame(c=[], d=[]))
+        Encoder.fit([make_feature(name=name, **f) for name, f in zip("cd", features, strict=False)], frame(c=[], d=[]))
 
 
 def test_a_name_stands_once():
     with pytest.raises(UserError, match="feature c: the name is used 2 times"):
-        Encoder.fit([Feature(name="c", kind="numeric"), Feature(name="c", kind="boolean")], frame(c=[1]))
+        Encoder.fit([make_feature(name="c", kind="numeric"), make_feature(name="c", kind="boolean")], frame(c=[1]))
 
 
 def test_a_sequence_may_repeat_what_its_target_says():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.errors import UserError
-from trunkline.tables import Encoder, Feature
+from trunkline.tables import Encoder, make_feature
 from trunkline.tables.columns import sample
 from trunkline.tables.columns.sample import MOST, QUANTILES, Sample
 from trunkline.tables.encoder import EncoderFitter
@@ -26,7 +26,7 @@ def quantiles(values, cuts=()):
 
 
 def column(values, **options):
-    return Encoder.fit([Feature(name="c", kind="numeric", **options)], pl.DataFrame({"c": values})).columns[0]
+    return Encoder.fit([make_feature(name="c", kind="numeric", **options)], pl.DataFrame({"c": values})).columns[0]
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 129, 1000, MOST])
@@ -113,7 +113,7 @@ def test_after_the_logarithm():
 
 def test_json_keeps_every_digit():
     encoder = Encoder.fit(
-        [Feature(name="c", kind="numeric"), Feature(name="d", kind="numeric", log=True)],
+        [make_feature(name="c", kind="numeric"), make_feature(name="d", kind="numeric", log=True)],
         pl.DataFrame({"c": [0.1, 1e300, None, 3.0], "d": [1.7e18, None, -2.5, 0.0]}),
     )
     again = Encoder.from_json(encoder.to_json())
@@ -122,21 +122,21 @@ def test_json_keeps_every_digit():
 
 
 def test_an_encoder_without_quantiles_cannot_be_read():
-    (plain,) = json.loads(Encoder.fit([Feature(name="c", kind="numeric")], pl.DataFrame({"c": [1, 2]})).to_json())
+    (plain,) = json.loads(Encoder.fit([make_feature(name="c", kind="numeric")], pl.DataFrame({"c": [1, 2]})).to_json())
     del plain["quantiles"]
     with pytest.raises(UserError, match=r"the encoder's column 'c' cannot be read: .*quantiles"):
         Encoder.from_json(json.dumps([plain]))
 
 
 FEATURES = [
-    Feature(name="user", kind="categorical"),
-    Feature(name="gaps", kind="numeric"),
-    Feature(name="flag", kind="boolean"),
-    Feature(name="picture", kind="vector"),
-    Feature(name="tags", kind="bag"),
-    Feature(name="whole", kind="numeric"),
-    Feature(name="nothing", kind="numeric"),
-    Feature(name="host", kind="hashed", rows=5),
+    make_feature(name="user", kind="categorical"),
+    make_feature(name="gaps", kind="numeric"),
+    make_feature(name="flag", kind="boolean"),
+    make_feature(name="picture", kind="vector"),
+    make_feature(name="tags", kind="bag"),
+    make_feature(name="whole", kind="numeric"),
+    make_feature(name="nothing", kind="numeric"),
+    make_feature(name="host", kind="hashed", rows=5),
 ]
 TABLE = pl.DataFrame(
     {
@@ -165,7 +165,7 @@ def test_the_inputs_have_grids_in_the_units_of_the_encoded_numbers():
 
 def test_far_values_have_far_but_finite_grids():
     (far, one) = Encoder.fit(
-        [Feature(name="a", kind="numeric"), Feature(name="b", kind="numeric")],
+        [make_feature(name="a", kind="numeric"), make_feature(name="b", kind="numeric")],
         pl.DataFrame({"a": [0.0] * 9 + [1e300], "b": [4.0] * 10}),
     ).inputs.quantiles
     assert np.isfinite(far).all()
@@ -173,7 +173,7 @@ def test_far_values_have_far_but_finite_grids():
 
 
 def test_text_with_a_bad_value_tells_the_row_and_not_the_sample():
-    fitter = EncoderFitter([Feature(name="c", kind="numeric")])
+    fitter = EncoderFitter([make_feature(name="c", kind="numeric")])
     fitter.see(pl.DataFrame({"c": ["1", "2"]}))
     fitter.see(pl.DataFrame({"c": ["3", "x"]}))
     with pytest.raises(UserError, match="'x' in row 4"):

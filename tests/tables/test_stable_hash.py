@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trunkline.errors import UserError
 from trunkline.nn.embedding import MISSING
-from trunkline.tables import Encoder, Feature
+from trunkline.tables import Encoder, make_feature
 from trunkline.tables.columns.splitmix import splitmix
 from trunkline.tables.columns.stable_hash import stable_hash
 
@@ -69,7 +69,7 @@ def test_the_hash_never_changes():
     assert found == GOLDEN
     assert hashes([123, -7]) == GOLDEN[5:7]
     assert hashes([2**64 - 1], dtype=pl.UInt64) == GOLDEN[7:]
-    encoder = Encoder.fit([Feature(name="user", kind="hashed", rows=1000)], pl.DataFrame({"user": ["a"]}))
+    encoder = Encoder.fit([make_feature(name="user", kind="hashed", rows=1000)], pl.DataFrame({"user": ["a"]}))
     codes = encoder.encode(pl.DataFrame({"user": ["a", "123", None, "Zürich"]})).ids[:, 0].tolist()
     assert codes == [2 + GOLDEN[1] % 1000, 2 + GOLDEN[5] % 1000, MISSING, 2 + GOLDEN[2] % 1000]
 
@@ -160,7 +160,7 @@ def test_values_spread_evenly(values):
 def test_csv_and_parquet_agree(tmp_path):
     frame = pl.DataFrame({"c": [1.0, None, 3.0, 2.0**40]})
     frame.write_csv(tmp_path / "rows.csv")
-    encoder = Encoder.fit([Feature(name="c", kind="hashed", rows=50)], frame)
+    encoder = Encoder.fit([make_feature(name="c", kind="hashed", rows=50)], frame)
     text = pl.read_csv(tmp_path / "rows.csv", schema_overrides=encoder.csv_types())
     assert text["c"].dtype == pl.String
     assert encoder.encode(text).ids.equal(encoder.encode(frame).ids)
@@ -178,7 +178,7 @@ def test_csv_and_parquet_agree(tmp_path):
     ],
 )
 def test_what_cannot_be_hashed_is_named_when_fitting_and_when_encoding(values, words):
-    feature = Feature(name="c", kind="hashed", rows=5)
+    feature = make_feature(name="c", kind="hashed", rows=5)
     with pytest.raises(UserError, match=words):
         Encoder.fit([feature], pl.DataFrame({"c": values}))
     with pytest.raises(UserError, match=words):
@@ -187,7 +187,7 @@ def test_what_cannot_be_hashed_is_named_when_fitting_and_when_encoding(values, w
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
 def test_ids_stay_inside_the_table_and_leave_the_unseen_row_alone(rows):
-    encoder = Encoder.fit([Feature(name="c", kind="hashed", rows=rows, dim=3)], pl.DataFrame({"c": [None]}))
+    encoder = Encoder.fit([make_feature(name="c", kind="hashed", rows=rows, dim=3)], pl.DataFrame({"c": [None]}))
     assert (encoder.rows, encoder.widths) == ([rows + 2], [3])
     codes = encoder.encode(pl.DataFrame({"c": [*range(200), None]})).ids[:, 0].tolist()
     assert set(codes[:-1]) == set(range(2, rows + 2))

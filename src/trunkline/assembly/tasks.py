@@ -5,7 +5,7 @@ from typing import Any
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.metrics import METRICS
-from trunkline.tables import Feature
+from trunkline.tables import Feature, make_feature
 from trunkline.tasks import TASK_KINDS, Task
 
 
@@ -40,4 +40,4 @@ def build_features(config: Config) -> list[Feature] | None:
     """The features that the config names; None under `auto`."""
     if config.features == "auto":
         return None
-    return [Feature(name=name, **feature.model_dump()) for name, feature in config.features.items()]
+    return [make_feature(name=name, **feature.model_dump()) for name, feature in config.features.items()]

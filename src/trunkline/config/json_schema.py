@@ -10,10 +10,12 @@ from pydantic import PydanticUserError, TypeAdapter
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES
 from trunkline.callbacks import CALLBACKS
 from trunkline.config.root import Config
+from trunkline.metrics import METRICS
 from trunkline.nn.interaction import INTERACTIONS
 from trunkline.nn.numeric_embedding import NUMBERS
-from trunkline.registry import Options, Registry, summary
+from trunkline.registry import Options, Registry, summary, told
 from trunkline.sharing.architectures import ARCHITECTURES
+from trunkline.tables.columns import FEATURE_KINDS
 from trunkline.tasks import TASK_KINDS
 from trunkline.trackers import TRACKERS
 
@@ -34,12 +36,15 @@ def json_schema() -> Schema:
     network["interaction"] |= _choice(INTERACTIONS)
     training = definitions["TrainingConfig"]["properties"]
     training["callbacks"]["items"], training["trackers"]["items"] = _choice(CALLBACKS), _choice(TRACKERS)
+    definitions["FeatureConfig"] = _choice(FEATURE_KINDS)
     for place in (*balance.values(), *network.values()):
         if "anyOf" in place:
             place.pop("$ref", None)
     task = definitions["TaskConfig"]
     common = {name: value for name, value in task["properties"].items() if name != "kind"}
     common["reads"] = {"anyOf": [{"type": "string"}, common["reads"]]} | _described(common["reads"])
+    some = {"enum": [*METRICS]}
+    common["metrics"] = {"anyOf": [some, {"type": "array", "items": some}]} | _described(common["metrics"])
     definitions["TaskConfig"] = _choice(TASK_KINDS, common=common)
     definitions.pop("Chosen", None)
     return {"$schema": DIALECT, "title": "trunkline's config", **{k: v for k, v in found.items() if k != "title"}}
@@ -53,7 +58,11 @@ def _choice(
         {
             "type": "object",
             "description": summary(table.find(name)),
-            "properties": {"kind": {"const": name}, **(common or {}), **_options(_own(table, name))},
+            "properties": {
+                "kind": {"const": name},
+                **(common or {}),
+                **_options(table, name),
+            },
             "required": [
                 *(["kind"] if name != default else []),
                 *(key for key, (_, value) in _own(table, name).items() if value is inspect.Parameter.empty),
@@ -72,8 +81,12 @@ def _own(table: Registry[Any], name: str) -> Options:
     return {key: value for key, value in options.items() if key not in learned}
 
 
-def _options(options: Options) -> Schema:
-    return {name: _option(annotation, default) for name, (annotation, default) in options.items()}
+def _options(table: Registry[Any], name: str) -> Schema:
+    what = told(table.find(name))
+    return {
+        key: _option(annotation, default) | ({"description": what[key]} if key in what else {})
+        for key, (annotation, default) in _own(table, name).items()
+    }
 
 
 def _option(annotation: Any, default: Any) -> Schema:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from trunkline.config.balance import BalanceConfig
 from trunkline.config.data import DataConfig
-from trunkline.config.features import FeatureConfig
+from trunkline.config.features import AnyFeature, FeatureConfig
 from trunkline.config.messages import in_users_words
 from trunkline.config.network import NetworkConfig
 from trunkline.config.optimizer import OptimizerConfig
@@ -19,7 +19,8 @@ from trunkline.config.training import TrainingConfig
 from trunkline.config.tune import TuneConfig
 from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
-from trunkline.tables.schema import Feature, check_features
+from trunkline.tables import Feature, make_feature
+from trunkline.tables.schema import check_features
 
 _OLD_PATHS = {"optimizer.rows": "optimizer.sparse_optimizer"}
 """What version 0.1 called otherwise."""
@@ -30,7 +31,7 @@ class Config(Section):
 
     data: DataConfig = DataConfig()
     """Where rows come from."""
-    features: Literal["auto"] | dict[str, FeatureConfig] = "auto"
+    features: Literal["auto"] | dict[str, AnyFeature] = "auto"
     """The feature columns by name, or auto for every column that is no label."""
     tasks: dict[str, AnyTask] = Field(min_length=1)
     """What is predicted, by name."""
@@ -51,14 +52,16 @@ class Config(Section):
         if not features:
             raise ValueError("no feature: name at least one, or write 'auto'")
         if features != "auto":
-            made, problems = [], Problems()
+            made, problems = list[Feature](), Problems()
             for name, feature in features.items():
                 with problems.collect():
-                    made.append(Feature(name=name, **feature.model_dump()))
+                    made.append(make_feature(name=name, **feature.model_dump()))
             if not problems:
                 with problems.collect():
                     check_features(made)
             problems.raise_if_any()
+            # What a kind decides itself (a sequence without a target has a bag's defaults) is written out.
+            return {f.name: FeatureConfig(kind=f.kind, **{**features[f.name].values, **f.options}) for f in made}
         return features
 
     @model_validator(mode="after")

@@ -88,7 +88,7 @@ def fit_key(train: Partition, config: Config, tasks: Sequence[Task], features: S
         return None
     facts = {
         "rows": train.facts,
-        "features": _no_features(config, tasks) if features is None else [asdict(feature) for feature in features],
+        "features": _no_features(config, tasks) if features is None else [one.to_plain() for one in features],
         "tasks": label_facts(tasks),
     }
     return f"fit-{key_of(facts)}"

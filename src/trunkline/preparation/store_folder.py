@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, final
 from trunkline.config import DataConfig
 from trunkline.runs.artifacts import read_fitted, write_fitted
 from trunkline.runs.files import write_text
-from trunkline.tables import Encoder, Feature, Labels
+from trunkline.tables import Encoder, Feature, Labels, make_feature
 from trunkline.tables.staged import Staged
 from trunkline.tables.writer import writing
 from trunkline.tasks import Task
@@ -64,7 +64,7 @@ def load_fit(folder: Path, tasks: Sequence[Task]) -> Fit | None:
         return None
     try:
         encoder, labels = read_fitted(folder / ENCODER, tasks)
-        return Fit(encoder, labels, [Feature(**feature) for feature in facts["features"]], facts["key"])
+        return Fit(encoder, labels, [make_feature(**feature) for feature in facts["features"]], facts["key"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -81,7 +81,7 @@ def save_fit(folder: Path, fit: Fit) -> None:
             write_fitted(staged.path / ENCODER, fit.encoder, fit.labels)
             facts = {
                 "bytes": (staged.path / ENCODER).stat().st_size,
-                "features": [{"name": one.name, "kind": one.kind, **one.options} for one in fit.features],
+                "features": [one.to_plain() for one in fit.features],
                 "key": fit.key,
             }
             write_text(staged.path / FACTS, json.dumps(facts, ensure_ascii=False, allow_nan=False))

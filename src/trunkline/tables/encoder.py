@@ -14,11 +14,10 @@ from trunkline.nn.inputs import Grid, Inputs, ListFeature, Ragged
 from trunkline.tables.columns import (
     Buckets,
     Column,
+    Feature,
     Fitter,
     IdColumn,
     ListColumn,
-    NumericColumn,
-    VectorColumn,
     Vocabulary,
     column_from_json,
     column_to_json,
@@ -26,7 +25,7 @@ from trunkline.tables.columns import (
 )
 from trunkline.tables.columns.threads import in_threads
 from trunkline.tables.rows import ROW, BadValue
-from trunkline.tables.schema import Feature, check_features
+from trunkline.tables.schema import check_features
 from trunkline.untrusted import parse_json
 
 BLOCK = 1 << 16
@@ -143,7 +142,7 @@ class Encoder:
             lists.append(ListFeature(width=width, pool=column.pool, rows=rows, target=target))
         grids: list[Grid | None] = []
         for number in self._numeric:
-            grids += number.grids if isinstance(number, NumericColumn) else [None] * number.width
+            grids += number.grids
         return Inputs(
             rows=tuple(self.rows),
             widths=tuple(self.widths),
@@ -215,7 +214,7 @@ class Encoder:
         """How to read the columns from text so that values mean what they meant in training."""
         # Text holds every value: what is no number in a column of ids is unseen there, and no reading error. Lists
         # are left to the reader, and refused here if they come as text.
-        return {c.name: pl.String() for c in self.columns if not isinstance(c, (ListColumn, VectorColumn))}
+        return {c.name: pl.String() for c in self.columns if c.text}
 
     def to_json(self) -> str:
         """JSON from which `from_json` makes an equal encoder."""
@@ -255,7 +254,7 @@ class EncoderFitter:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         check_features(features)
-        self._fitters = dict(zip([feature.name for feature in features], make_fitters(features), strict=True))
+        self._fitters = make_fitters(features)
         self._wrong: dict[str, str] = {}
         self._rows = 0
 

@@ -1,110 +1,14 @@
 """What each feature column is, given or inferred."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, final, get_args
+from collections.abc import Collection, Sequence
+from typing import final
 
 import polars as pl
 
-from trunkline.errors import Problems, UserError, did_you_mean
-from trunkline.nn.inputs import Pool
+from trunkline.errors import Problems, did_you_mean
+from trunkline.tables.columns import Categorical, Feature, Hashed, make_feature
+from trunkline.tables.columns import Sequence as SequenceFeature
 from trunkline.tables.rows import ROW
-
-Kind = Literal["categorical", "hashed", "bag", "sequence", "numeric", "vector", "boolean", "datetime"]
-DIM = 8
-"""Width of an embedding unless told otherwise."""
-LENGTH = 50
-"""Elements of a sequence that are kept unless told otherwise."""
-MOST_ROWS = 2**31 - 3
-"""Ids are 32 bits wide, and two of them stand for missing and unseen."""
-_OPTIONS: Mapping[Kind, Sequence[str]] = {
-    "categorical": ("dim", "min_count"),
-    "hashed": ("rows", "dim"),
-    "bag": ("pool", "dim", "min_count", "rows"),
-    "sequence": ("length", "pool", "target", "dim", "min_count", "rows"),
-    "numeric": ("log",),
-    "vector": ("length",),
-    "boolean": (),
-    "datetime": (),
-}
-_POOLS: Mapping[str, Sequence[Pool]] = {"bag": ("mean", "sum"), "sequence": ("mean", "attention")}
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """One feature column. What is not given is None, or the default of the kind once the feature is made.
-
-    Attributes:
-        name: of the column.
-        kind: categorical (a vocabulary of the training rows), hashed (any values, spread over `rows` rows), bag (lists
-            of either), sequence (the latest elements of lists), numeric (standardised), vector (lists of numbers, all
-            of one length, each component standardised), boolean, or datetime (hour, weekday and day of the year as
-            cycles).
-        dim: width of the embedding of a categorical, hashed, bag or sequence feature.
-        min_count: a category or element seen less often in the training rows is treated as unseen.
-        log: take sign(x)·log(1+|x|) of a numeric before standardising it: for amounts with a long tail.
-        rows: of the table that a hashed feature's values, or a bag's or sequence's elements, are spread over.
-        pool: how a bag (mean, sum) or a sequence (mean, attention) becomes one vector.
-        length: how many of a sequence's last elements are kept; how long a vector is, learnt unless given.
-        target: the categorical or hashed feature whose ids and embedding a sequence shares, and against which
-            attention holds it.
-
-    Raises:
-        UserError: an unknown kind, an option that the kind does not have, one out of range; all of them.
-    """
-
-    name: str
-    kind: Kind
-    dim: int | None = None
-    min_count: int | None = None
-    log: bool = False
-    rows: int | None = None
-    pool: Pool | None = None
-    length: int | None = None
-    target: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise UserError(f"feature {self.name}: kind {self.kind!r}; it is one of {', '.join(get_args(Kind))}")
-        problems, known = Problems(), _OPTIONS[self.kind]
-        for field in fields(self)[2:]:
-            if field.name not in known and getattr(self, field.name) != field.default:
-                problems.add(
-                    f"feature {self.name}: {field.name} is no option of kind {self.kind} "
-                    f"(known: {', '.join(known) or 'none'})"
-                )
-        for option in ("dim", "min_count", "rows", "length"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                problems.add(f"feature {self.name}: {option} {value}; it must be at least 1")
-        if self.rows is not None and self.rows > MOST_ROWS:
-            problems.add(f"feature {self.name}: rows {self.rows}; it must be at most {MOST_ROWS}")
-        if self.rows is not None and (self.min_count or 1) > 1:
-            problems.add(f"feature {self.name}: min_count {self.min_count} with rows; a hash counts nothing, drop one")
-        if self.kind == "hashed" and self.rows is None:
-            problems.add(f"feature {self.name}: rows is missing; say how many rows its values are spread over")
-        pools = _POOLS.get(self.kind, ())
-        if pools and self.pool is not None and self.pool not in pools:
-            problems.add(f"feature {self.name}: pool {self.pool!r}; for a {self.kind} it is one of {', '.join(pools)}")
-        if self.pool == "attention" and self.kind == "sequence" and self.target is None:
-            problems.add(f"feature {self.name}: pool attention needs target, the feature it is held against")
-        problems.raise_if_any()
-        for option, value in self._defaults().items():
-            if getattr(self, option) is None:
-                object.__setattr__(self, option, value)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of its kind that have a value, defaults included: what a config says beside the kind."""
-        values = {option: getattr(self, option) for option in _OPTIONS[self.kind]}
-        return {option: value for option, value in values.items() if value is not None}
-
-    def _defaults(self) -> dict[str, Any]:
-        known = _OPTIONS[self.kind]
-        defaults: dict[str, Any] = {"dim": DIM, "min_count": 1} if self.target is None else {}
-        defaults |= {"pool": "mean"} | ({"length": LENGTH} if self.kind == "sequence" else {})
-        return {option: value for option, value in defaults.items() if option in known}
 
 
 def check_features(features: Sequence[Feature]) -> None:
@@ -121,9 +25,9 @@ def check_features(features: Sequence[Feature]) -> None:
         for name in by_name:
             if names.count(name) > 1:
                 problems.add(f"feature {name}: the name is used {names.count(name)} times")
-    targets = [feature.name for feature in features if feature.kind in ("categorical", "hashed")]
+    targets = [feature.name for feature in features if isinstance(feature, (Categorical, Hashed))]
     for feature in features:
-        if feature.target is None:
+        if not isinstance(feature, SequenceFeature) or feature.target is None:
             continue
         if feature.target not in targets:
             problems.add(
@@ -133,7 +37,7 @@ def check_features(features: Sequence[Feature]) -> None:
             continue
         target = by_name[feature.target]
         for option in ("dim", "rows", "min_count"):
-            given, held = getattr(feature, option), getattr(target, option)
+            given, held = getattr(feature, option), getattr(target, option, None)
             if given is not None and given != held:
                 problems.add(
                     f"feature {feature.name}: {option} {given}, but it shares the table of {target.name}, "
@@ -163,7 +67,7 @@ class Inferrer:
     def done(self) -> list[Feature]:
         """A feature for every usable column, in the order of the columns."""
         kinds = {name: seen.kind(name) for name, seen in self._columns.items() if seen.varied}
-        return [Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None]
+        return [make_feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None]
 
 
 def infer(frame: pl.DataFrame, *, leave_out: Collection[str] = ()) -> list[Feature]:
@@ -205,7 +109,7 @@ class _Seen:
             self._first = first
             self.varied = known.n_unique() > 1 or first.append(known.head(1)).n_unique() > 1
 
-    def kind(self, name: str) -> Kind | None:
+    def kind(self, name: str) -> str | None:
         dtype = self.dtype
         if dtype == pl.Boolean:
             return "boolean"

@@ -1,4 +1,4 @@
-"""What every method, task kind, architecture and metric must satisfy: for your own, in your own tests.
+"""What every method, task kind, architecture, feature kind and metric must satisfy: for your own, in your own tests.
 
 Each check takes a function that makes what is to be checked, and raises an `AssertionError` that says which property
 does not hold. The same checks are run over everything that trunkline ships.
@@ -9,9 +9,17 @@ Example:
 """
 
 from trunkline.testing.architecture import check_architecture
+from trunkline.testing.feature import check_feature
 from trunkline.testing.gradients import check_gradient_method
 from trunkline.testing.metric import check_metric
 from trunkline.testing.objective import check_objective
 from trunkline.testing.task import check_task
 
-__all__ = ["check_architecture", "check_gradient_method", "check_metric", "check_objective", "check_task"]
+__all__ = [
+    "check_architecture",
+    "check_feature",
+    "check_gradient_method",
+    "check_metric",
+    "check_objective",
+    "check_task",
+]

@@ -17,7 +17,7 @@ from trunkline.insight.diagnosis.measures.shift import stability_index, unseen_s
 from trunkline.insight.diagnosis.rates import rate_of
 from trunkline.insight.short_run import ShortRun, first_batches
 from trunkline.network import evaluating
-from trunkline.tables import Batch, Encoder, Feature, Store
+from trunkline.tables import Batch, Encoder, Store, make_feature
 from trunkline.tasks import Binary, Regression
 
 PLAIN = {"network.dropout": 0.0, "tasks.dwell.weight": None}
@@ -213,7 +213,7 @@ def test_columns_become_bins_with_their_missing_apart():
     frame = pl.DataFrame({"x": draw.normal(size=2000), "flag": draw.random(2000) < 0.3}).with_columns(
         pl.when(pl.int_range(pl.len()) % 10 == 0).then(None).otherwise(pl.col("x")).alias("x")
     )
-    encoder = Encoder.fit([Feature(name="x", kind="numeric"), Feature(name="flag", kind="boolean")], frame)
+    encoder = Encoder.fit([make_feature(name="x", kind="numeric"), make_feature(name="flag", kind="boolean")], frame)
     encoded = encoder.encode(frame)
     rows = Batch(encoded.ids, encoded.numbers, {}, {}, encoded.lists)
     x, flag = keyed_columns(encoder, {"train": rows})

@@ -11,7 +11,7 @@ from trunkline.insight.diagnosis.measures.keys import keyed_columns
 from trunkline.insight.diagnosis.measures.missing import missing_shares
 from trunkline.insight.diagnosis.measures.repeats import beyond_chance, repeats
 from trunkline.insight.diagnosis.measures.variety import FEWEST, constant_columns, single_shares
-from trunkline.tables import Batch, Encoder, Feature, Labels, Store
+from trunkline.tables import Batch, Encoder, Labels, Store, make_feature
 from trunkline.tasks import Binary
 
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
     "spot": "vector",
     "hash": "hashed",
 }
-FEATURES = [Feature(name=n, kind=k, **{"rows": 50} if k == "hashed" else {}) for n, k in KINDS.items()]
+FEATURES = [make_feature(name=n, kind=k, **{"rows": 50} if k == "hashed" else {}) for n, k in KINDS.items()]
 N = 400
 
 
@@ -74,7 +74,7 @@ def test_missing_values_of_every_kind_are_counted(train, later):
 def test_a_number_at_the_training_mean_is_not_taken_for_a_missing_one():
     train = pl.DataFrame({"x": [0.0, 1.0, 2.0] * 50})
     encoder, made = stores(
-        {"train": train, "valid": pl.DataFrame({"x": [1.0] * 60})}, [Feature(name="x", kind="numeric")]
+        {"train": train, "valid": pl.DataFrame({"x": [1.0] * 60})}, [make_feature(name="x", kind="numeric")]
     )
     assert missing_shares(encoder, {part: store.rows for part, store in made.items()}) == {}
 
@@ -98,10 +98,10 @@ def test_rows_with_an_id_of_their_own_are_counted():
     draw = np.random.default_rng(2)
     ids = {"own": np.arange(N), "few": draw.integers(0, 9, N), "half": np.r_[np.arange(N // 2) + 9, [3] * (N // 2)]}
     frame = pl.DataFrame(ids).with_columns(pl.when(pl.int_range(N) < 250).then(None).otherwise("own").alias("gaps"))
-    encoder, made = stores({"train": frame}, [Feature(name=name, kind="categorical") for name in frame.columns])
+    encoder, made = stores({"train": frame}, [make_feature(name=name, kind="categorical") for name in frame.columns])
     assert single_shares(encoder, made["train"]) == {"own": 1.0, "few": 0.0, "half": 0.5, "gaps": 1.0}
     assert FEWEST > 50
-    encoder, made = stores({"train": frame}, [Feature(name="own", kind="categorical", min_count=2)])
+    encoder, made = stores({"train": frame}, [make_feature(name="own", kind="categorical", min_count=2)])
     assert single_shares(encoder, made["train"]) == {"own": 0.0}
 
 

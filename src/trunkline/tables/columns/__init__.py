@@ -1,79 +1,103 @@
 """One feature column's way into ids or numbers: fitted on training rows, saved as JSON, applied to any rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
+from inspect import Parameter
 from typing import Any, get_type_hints
 
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from trunkline.errors import UserError
-from trunkline.tables.columns.boolean import BooleanColumn, BooleanFitter
+from trunkline.errors import Problems, UserError
+from trunkline.registry import Registry
+from trunkline.tables.columns.base import Feature, NumberColumn, NumberFeature, NumberFitter
+from trunkline.tables.columns.boolean import Boolean
 from trunkline.tables.columns.buckets import Buckets
-from trunkline.tables.columns.datetime import DatetimeColumn, DatetimeFitter
-from trunkline.tables.columns.id_column import CategoricalFitter, HashedFitter, IdColumn
-from trunkline.tables.columns.list_column import ListColumn, ListFitter
-from trunkline.tables.columns.numeric import NumericColumn, NumericFitter
-from trunkline.tables.columns.vector import VectorColumn, VectorFitter
+from trunkline.tables.columns.datetime import Datetime
+from trunkline.tables.columns.id_column import Categorical, CategoricalFitter, Hashed, HashedFitter, IdColumn
+from trunkline.tables.columns.list_column import Bag, ListColumn, ListFitter, Sequence
+from trunkline.tables.columns.numeric import Numeric, NumericColumn
+from trunkline.tables.columns.vector import Vector
 from trunkline.tables.columns.vocabulary import Vocabulary
-from trunkline.tables.schema import Feature
 
 __all__ = [
-    "BooleanColumn",
+    "FEATURE_KINDS",
+    "Bag",
+    "Boolean",
     "Buckets",
+    "Categorical",
     "Column",
-    "DatetimeColumn",
+    "Datetime",
+    "Feature",
     "Fitter",
+    "Hashed",
     "IdColumn",
     "ListColumn",
     "NumberColumn",
+    "NumberFeature",
+    "NumberFitter",
+    "Numeric",
     "NumericColumn",
-    "VectorColumn",
+    "Sequence",
+    "Vector",
     "Vocabulary",
     "column_from_json",
     "column_to_json",
+    "make_feature",
     "make_fitters",
 ]
 
-NumberColumn = NumericColumn | VectorColumn | BooleanColumn | DatetimeColumn
 Column = IdColumn | ListColumn | NumberColumn
-Fitter = CategoricalFitter | HashedFitter | ListFitter | NumericFitter | VectorFitter | BooleanFitter | DatetimeFitter
+Fitter = CategoricalFitter | HashedFitter | ListFitter | NumberFitter
 
-_COLUMNS: dict[str, type[Column]] = {
-    "categorical": IdColumn,
-    "hashed": IdColumn,
-    "bag": ListColumn,
-    "sequence": ListColumn,
-    "numeric": NumericColumn,
-    "vector": VectorColumn,
-    "boolean": BooleanColumn,
-    "datetime": DatetimeColumn,
-}
-_FITTERS: dict[
-    str, type[CategoricalFitter | HashedFitter | NumericFitter | VectorFitter | BooleanFitter | DatetimeFitter]
-]
-_FITTERS = {
-    "categorical": CategoricalFitter,
-    "hashed": HashedFitter,
-    "numeric": NumericFitter,
-    "vector": VectorFitter,
-    "boolean": BooleanFitter,
-    "datetime": DatetimeFitter,
-}
+FEATURE_KINDS: Registry[Feature] = Registry(
+    "kind",
+    {kind.kind: kind for kind in (Categorical, Hashed, Bag, Sequence, Numeric, Vector, Boolean, Datetime)},
+    context=["name"],
+    group="trunkline.features",
+    base=(NumberFeature, Categorical, Hashed, Bag, Sequence),
+    needs=["name"],
+)
+"""The kinds a config can name."""
 
 
-def make_fitters(features: Sequence[Feature]) -> list[Fitter]:
-    """What learns each feature's column from training rows, in their order; sequences are tied to their targets."""
-    alone = {f.name: _FITTERS[f.kind](f) for f in features if f.kind in _FITTERS}
-    fitters: list[Fitter] = []
+def make_feature(*, name: str, kind: str, **options: Any) -> Feature:
+    """A feature of a kind.
+
+    Args:
+        name: of the column.
+        kind: of `FEATURE_KINDS`.
+        options: of the kind; those that are None are left to their defaults.
+
+    Raises:
+        UserError: an unknown kind, an option that the kind does not have, one that is missing or out of range; all.
+    """
+    known, problems = FEATURE_KINDS.options(kind), Problems()
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in known:
+            problems.add(f"feature {name}: {option} is no option of kind {kind} (known: {', '.join(known) or 'none'})")
+    for option, (_, default) in known.items():
+        if default is Parameter.empty and option not in given:
+            problems.add(f"feature {name}: {option} is missing; kind {kind} needs it")
+    problems.raise_if_any()
+    return FEATURE_KINDS.find(kind)(name=name, **given)
+
+
+def make_fitters(features: Iterable[Feature]) -> dict[str, Fitter]:
+    """What learns each feature's column from training rows, by name; sequences are tied to their targets."""
+    features = list(features)
+    alone = {f.name: f.fitter() for f in features if isinstance(f, (NumberFeature, Categorical, Hashed))}
+    fitters: dict[str, Fitter] = {}
     for feature in features:
-        target = alone.get(feature.target or "")
-        if feature.kind in _FITTERS:
-            fitters.append(alone[feature.name])
+        if isinstance(feature, (Bag, Sequence)):
+            target = alone.get(feature.target or "")
+            fitters[feature.name] = feature.fitter(
+                target if isinstance(target, (CategoricalFitter, HashedFitter)) else None
+            )
         else:
-            shared = target if isinstance(target, (CategoricalFitter, HashedFitter)) else None
-            fitters.append(ListFitter(feature, shared))
+            fitters[feature.name] = alone[feature.name]
     return fitters
 
 
@@ -97,16 +121,17 @@ def column_from_json(plain: Mapping[str, Any]) -> Column:
     }
     name = arguments.get("kind")
     try:
-        if not isinstance(name, str) or name not in _COLUMNS:
-            raise TypeError(f"kind {name!r} is none of {', '.join(_COLUMNS)}")
-        kind = _COLUMNS[name]
+        if not isinstance(name, str):
+            raise TypeError(f"kind {name!r} is no name")
+        kind = FEATURE_KINDS.find(name).column
         if kind not in (IdColumn, ListColumn):
             del arguments["kind"]
         elif isinstance(arguments.get("ids"), Mapping):
             ids = arguments["ids"]
             arguments["ids"] = Buckets.from_json(ids) if "buckets" in ids else Vocabulary.from_json(ids)
         _check_types(name, arguments)
-        return kind(**arguments)
+        column: Column = kind(**arguments)
+        return column
     except (TypeError, ValueError, KeyError, OverflowError, pl.exceptions.PolarsError) as error:
         raise UserError(f"the encoder's column {plain.get('name')!r} cannot be read: {error}") from error
 
@@ -125,5 +150,6 @@ def _check_types(kind: str, arguments: Mapping[str, Any]) -> None:
 def _adapters(kind: str) -> dict[str, TypeAdapter[Any]]:
     """What checks each field of such a column: its type to the letter, and no number that is not finite."""
     rules = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
-    hints = get_type_hints(_COLUMNS[kind])
-    return {field.name: TypeAdapter(hints[field.name], config=rules) for field in fields(_COLUMNS[kind])}
+    column = FEATURE_KINDS.find(kind).column
+    hints = get_type_hints(column)
+    return {field.name: TypeAdapter(hints[field.name], config=rules) for field in fields(column)}

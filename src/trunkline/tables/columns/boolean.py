@@ -7,27 +7,26 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.columns.base import NumberColumn, NumberFeature, NumberFitter
 from trunkline.tables.columns.indicator import write_indicator
 from trunkline.tables.rows import refuse_where
-from trunkline.tables.schema import Feature
 
 _WORDS = dict.fromkeys(("true", "1", "1.0", "yes"), True) | dict.fromkeys(("false", "0", "0.0", "no"), False)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class BooleanColumn:
+class BooleanColumn(NumberColumn):
     """-1 for false, 1 for true, 0 for missing, with an indicator if training rows had any missing.
 
     Attributes:
-        name: of the column.
         indicator: whether a second input says "missing".
     """
 
-    name: str
     indicator: bool
 
     kind: ClassVar[str] = "boolean"
+    zero_is_missing: ClassVar[bool] = True
 
     @property
     def width(self) -> int:
@@ -43,14 +42,27 @@ class BooleanColumn:
 
 
 @final
-class BooleanFitter:
+@dataclass(frozen=True, kw_only=True)
+class Boolean(NumberFeature):
+    """True or false."""
+
+    kind: ClassVar[str] = "boolean"
+    column: ClassVar[type[NumberColumn]] = BooleanColumn
+
+    def fitter(self) -> "BooleanFitter":
+        """See `NumberFeature`."""
+        return BooleanFitter(self)
+
+
+@final
+class BooleanFitter(NumberFitter):
     """Whether any training row is missing.
 
     Args:
         feature: whose column it is.
     """
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Boolean) -> None:
         self._name, self._indicator = feature.name, False
 
     def see(self, series: pl.Series) -> None:

@@ -8,9 +8,9 @@ import polars as pl
 
 from trunkline.errors import UserError
 from trunkline.nn.embedding import MISSING, UNSEEN
+from trunkline.tables.columns.base import MOST_ROWS
 from trunkline.tables.columns.stable_hash import stable_hash
 from trunkline.tables.columns.vocabulary import missing_in
-from trunkline.tables.schema import MOST_ROWS
 
 
 @final

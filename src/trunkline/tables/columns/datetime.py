@@ -7,22 +7,21 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.columns.base import NumberColumn, NumberFeature, NumberFitter
 from trunkline.tables.columns.indicator import write_indicator
 from trunkline.tables.rows import refuse_where
-from trunkline.tables.schema import Feature
 
 MILLIS_A_DAY = 86_400_000
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class DatetimeColumn:
+class DatetimeColumn(NumberColumn):
     """Cycles of the day, the week and the year, as sine and cosine; only those that the training rows go through.
 
     Absolute time is left out on purpose: rows to predict lie after the training rows.
 
     Attributes:
-        name: of the column.
         periods: lengths of the cycles in days: 1, 7 or 365.2425.
         indicator: whether an input says "missing".
 
@@ -30,11 +29,11 @@ class DatetimeColumn:
         UserError: a cycle whose length is not above 0.
     """
 
-    name: str
     periods: tuple[float, ...]
     indicator: bool
 
     kind: ClassVar[str] = "datetime"
+    zero_is_missing: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not min(self.periods, default=1.0) > 0:
@@ -44,6 +43,14 @@ class DatetimeColumn:
     def width(self) -> int:
         """Two a cycle, and one for the indicator."""
         return 2 * len(self.periods) + self.indicator
+
+    def components(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each cycle its angle; see `NumberColumn`."""
+        names, cycles = {1.0: "hour", 7.0: "weekday"}, len(self.periods)
+        return {
+            f" ({names.get(period, 'season')})": np.arctan2(values[:, i], values[:, cycles + i])
+            for i, period in enumerate(self.periods)
+        }
 
     def encode(self, series: pl.Series, out: np.ndarray) -> None:
         """Write the rows over `out` `[width, N]` float32."""
@@ -63,14 +70,27 @@ class DatetimeColumn:
 
 
 @final
-class DatetimeFitter:
+@dataclass(frozen=True, kw_only=True)
+class Datetime(NumberFeature):
+    """A moment: hour, weekday and day of the year as cycles."""
+
+    kind: ClassVar[str] = "datetime"
+    column: ClassVar[type[NumberColumn]] = DatetimeColumn
+
+    def fitter(self) -> "DatetimeFitter":
+        """See `NumberFeature`."""
+        return DatetimeFitter(self)
+
+
+@final
+class DatetimeFitter(NumberFitter):
     """The cycles that training rows go through.
 
     Args:
         feature: whose column it is.
     """
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Datetime) -> None:
         self._name = feature.name
         self._moments: list[int] = []
         """The earliest and the latest, in milliseconds."""

@@ -1,17 +1,18 @@
 """One id a row: a category of the training rows, or a hashed value."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.columns.base import DIM, Feature, faults_of_rows
 from trunkline.tables.columns.buckets import Buckets
 from trunkline.tables.columns.counts import Counts, make_vocabulary
 from trunkline.tables.columns.stable_hash import as_hashable
 from trunkline.tables.columns.vocabulary import Vocabulary
-from trunkline.tables.schema import Feature
 
 
 @final
@@ -34,6 +35,8 @@ class IdColumn:
     dim: int
     ids: Vocabulary | Buckets
 
+    text: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         if isinstance(self.ids, Buckets) != (self.kind == "hashed"):
             raise UserError(f"a {self.kind} column has no ids of the sort {type(self.ids).__name__}")
@@ -49,6 +52,52 @@ class IdColumn:
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class Categorical(Feature):
+    """A category: a vocabulary of the training rows, a vector of its own for each value.
+
+    Attributes:
+        dim: width of the embedding.
+        min_count: values seen less often in the training rows count as unseen.
+    """
+
+    dim: int = DIM
+    min_count: int = 1
+
+    kind: ClassVar[str] = "categorical"
+    column: ClassVar[type[IdColumn]] = IdColumn
+
+    def fitter(self) -> "CategoricalFitter":
+        """What learns its column from training rows."""
+        return CategoricalFitter(self)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Hashed(Feature):
+    """Any values, hashed over so many vectors.
+
+    Attributes:
+        rows: how many vectors the values are spread over.
+        dim: width of the embedding.
+    """
+
+    rows: int
+    dim: int = DIM
+
+    kind: ClassVar[str] = "hashed"
+    column: ClassVar[type[IdColumn]] = IdColumn
+
+    def faults(self) -> Iterator[str]:
+        """See `Feature`."""
+        return faults_of_rows(self.rows)
+
+    def fitter(self) -> "HashedFitter":
+        """What checks its column in training rows."""
+        return HashedFitter(self)
+
+
+@final
 class CategoricalFitter:
     """The vocabulary of training rows.
 
@@ -59,7 +108,7 @@ class CategoricalFitter:
         counts: of this column and, behind it, of the sequences that share its vocabulary.
     """
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Categorical) -> None:
         self._feature, self.counts = feature, [Counts()]
 
     def see(self, series: pl.Series) -> None:
@@ -69,8 +118,8 @@ class CategoricalFitter:
     def done(self) -> IdColumn:
         """The column."""
         f = self._feature
-        ids = make_vocabulary(self.counts, min_count=f.min_count or 1)
-        return IdColumn(kind="categorical", name=f.name, dim=f.dim or 0, ids=ids)
+        ids = make_vocabulary(self.counts, min_count=f.min_count)
+        return IdColumn(kind=f.kind, name=f.name, dim=f.dim, ids=ids)
 
 
 @final
@@ -81,7 +130,7 @@ class HashedFitter:
         feature: whose column it is.
     """
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Hashed) -> None:
         self._feature = feature
 
     def see(self, series: pl.Series) -> None:
@@ -91,4 +140,4 @@ class HashedFitter:
     def done(self) -> IdColumn:
         """The column."""
         f = self._feature
-        return IdColumn(kind="hashed", name=f.name, dim=f.dim or 0, ids=Buckets(f.rows or 0, f.name))
+        return IdColumn(kind=f.kind, name=f.name, dim=f.dim, ids=Buckets(f.rows, f.name))

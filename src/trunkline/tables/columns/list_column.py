@@ -1,7 +1,8 @@
 """A list of ids a row: a bag, or a sequence that keeps its latest elements."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import polars as pl
@@ -9,16 +10,18 @@ import polars as pl
 from trunkline.errors import UserError
 from trunkline.nn.embedding import MISSING
 from trunkline.nn.inputs import Pool
+from trunkline.tables.columns.base import DIM, Feature, faults_of_rows
 from trunkline.tables.columns.buckets import Buckets
 from trunkline.tables.columns.counts import Counts, make_vocabulary
 from trunkline.tables.columns.id_column import CategoricalFitter, HashedFitter
 from trunkline.tables.columns.lists import Elements, elements
 from trunkline.tables.columns.stable_hash import as_hashable
 from trunkline.tables.columns.vocabulary import Vocabulary
-from trunkline.tables.schema import Feature
 
 BLOCK = 1 << 16
 """Elements looked up at a time."""
+LENGTH = 50
+"""Elements of a sequence that are kept unless told otherwise."""
 
 
 @final
@@ -46,6 +49,8 @@ class ListColumn:
     dim: int
     ids: Vocabulary | Buckets | None
     target: str | None
+
+    text: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if (self.ids is None) != (self.target is not None):
@@ -75,6 +80,82 @@ class ListColumn:
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class Bag(Feature):
+    """A list of categories in no order: one vector of all its elements.
+
+    Attributes:
+        pool: how the elements become one vector, `mean` or `sum`.
+        dim: width of the embedding.
+        min_count: elements seen less often in the training rows count as unseen.
+        rows: hash the elements over so many vectors, instead of a vocabulary.
+    """
+
+    pool: Literal["mean", "sum"] = "mean"
+    dim: int = DIM
+    min_count: int = 1
+    rows: int | None = None
+
+    kind: ClassVar[str] = "bag"
+    column: ClassVar[type[ListColumn]] = ListColumn
+    length: ClassVar[int | None] = None
+    target: ClassVar[str | None] = None
+
+    def faults(self) -> Iterator[str]:
+        """See `Feature`."""
+        if self.pool not in ("mean", "sum"):
+            yield f"pool {self.pool!r}; for a bag it is one of mean, sum"
+        yield from faults_of_rows(self.rows, self.min_count)
+
+    def fitter(self, target: CategoricalFitter | HashedFitter | None) -> "ListFitter":
+        """What learns its column from training rows."""
+        return ListFitter(self, target)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Sequence(Feature):
+    """A list of categories in the order of time: one vector of its latest elements.
+
+    Attributes:
+        length: how many of the last elements are kept.
+        pool: how they become one vector, `mean`, or `attention` that weighs them by the target.
+        target: the categorical or hashed feature whose values the elements are, and whose embedding they share.
+        dim: width of the embedding; 8, or the target's if there is one.
+        min_count: elements seen less often count as unseen; 1, or the target's.
+        rows: hash the elements over so many vectors, instead of a vocabulary.
+    """
+
+    length: int = LENGTH
+    pool: Literal["mean", "attention"] = "mean"
+    target: str | None = None
+    dim: int | None = None
+    min_count: int | None = None
+    rows: int | None = None
+
+    kind: ClassVar[str] = "sequence"
+    column: ClassVar[type[ListColumn]] = ListColumn
+
+    def __post_init__(self) -> None:
+        if self.target is None:
+            object.__setattr__(self, "dim", DIM if self.dim is None else self.dim)
+            object.__setattr__(self, "min_count", 1 if self.min_count is None else self.min_count)
+        super().__post_init__()
+
+    def faults(self) -> Iterator[str]:
+        """See `Feature`."""
+        if self.pool not in ("mean", "attention"):
+            yield f"pool {self.pool!r}; for a sequence it is one of mean, attention"
+        yield from faults_of_rows(self.rows, self.min_count)
+        if self.pool == "attention" and self.target is None:
+            yield "pool attention needs target, the feature it is held against"
+
+    def fitter(self, target: CategoricalFitter | HashedFitter | None) -> "ListFitter":
+        """What learns its column from training rows."""
+        return ListFitter(self, target)
+
+
+@final
 class ListFitter:
     """The vocabulary of training rows' lists, or their part in their target's.
 
@@ -83,7 +164,7 @@ class ListFitter:
         target: the fitter of the target, if the feature has one.
     """
 
-    def __init__(self, feature: Feature, target: CategoricalFitter | HashedFitter | None) -> None:
+    def __init__(self, feature: Bag | Sequence, target: CategoricalFitter | HashedFitter | None) -> None:
         self._feature = feature
         self._counts: Counts | None = None
         if isinstance(target, CategoricalFitter) or (target is None and feature.rows is None):
@@ -108,7 +189,7 @@ class ListFitter:
         return ListColumn(
             kind=f.kind,
             name=f.name,
-            pool=f.pool or "mean",
+            pool=f.pool,
             length=f.length,
             dim=0 if f.target else f.dim or 0,
             ids=ids,

@@ -9,11 +9,11 @@ import polars as pl
 
 from trunkline.errors import UserError
 from trunkline.nn.inputs import Grid
+from trunkline.tables.columns.base import NumberColumn, NumberFeature, NumberFitter
 from trunkline.tables.columns.indicator import missing_in, write_indicator
 from trunkline.tables.columns.moments import Moments
 from trunkline.tables.columns.sample import Sample
 from trunkline.tables.rows import BadValue, refuse_where
-from trunkline.tables.schema import Feature
 
 BLOCK = 1 << 16
 """Rows at a time: their numbers stay near the processor."""
@@ -23,11 +23,10 @@ FAR = 1e6
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class NumericColumn:
+class NumericColumn(NumberColumn):
     """Standardised on the training rows; missing becomes the mean, with an indicator if training rows had any.
 
     Attributes:
-        name: of the column.
         mean: over the training rows, after the logarithm if there is one.
         std: likewise; 1 for a constant column.
         log: sign(x)·log(1+|x|) comes first.
@@ -39,7 +38,6 @@ class NumericColumn:
         UserError: a std that is not above 0.
     """
 
-    name: str
     mean: float
     std: float
     log: bool
@@ -81,14 +79,33 @@ class NumericColumn:
 
 
 @final
-class NumericFitter:
+@dataclass(frozen=True, kw_only=True)
+class Numeric(NumberFeature):
+    """A number, standardised on the training rows.
+
+    Attributes:
+        log: take sign(x)·log(1+|x|) before standardising: for amounts with a long tail.
+    """
+
+    log: bool = False
+
+    kind: ClassVar[str] = "numeric"
+    column: ClassVar[type[NumberColumn]] = NumericColumn
+
+    def fitter(self) -> "NumericFitter":
+        """See `NumberFeature`."""
+        return NumericFitter(self)
+
+
+@final
+class NumericFitter(NumberFitter):
     """Mean, spread and quantiles of training rows.
 
     Args:
         feature: whose column it is.
     """
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Numeric) -> None:
         self._feature, self._indicator = feature, False
         self._moments, self._sample = Moments(), Sample()
 

@@ -8,23 +8,22 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.columns.base import NumberColumn, NumberFeature, NumberFitter
 from trunkline.tables.columns.indicator import write_indicator
 from trunkline.tables.columns.lists import elements, refuse_list
 from trunkline.tables.columns.moments import Moments
 from trunkline.tables.columns.numeric import BLOCK, FAR
 from trunkline.tables.rows import BadValue
-from trunkline.tables.schema import Feature
 
 HOLDS = "a vector column holds lists of finite numbers, all of one length"
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class VectorColumn:
+class VectorColumn(NumberColumn):
     """Each component standardised on the training rows; missing becomes the mean, with an indicator as for numbers.
 
     Attributes:
-        name: of the column.
         mean: of each component over the training rows.
         std: likewise; 1 for a constant component.
         indicator: whether a further input says "missing".
@@ -33,12 +32,12 @@ class VectorColumn:
         UserError: no component, not as many means as stds, or a std that is not above 0.
     """
 
-    name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     indicator: bool
 
     kind: ClassVar[str] = "vector"
+    text: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.mean or len(self.mean) != len(self.std) or not min(self.std) > 0:
@@ -66,14 +65,33 @@ class VectorColumn:
 
 
 @final
-class VectorFitter:
+@dataclass(frozen=True, kw_only=True)
+class Vector(NumberFeature):
+    """A list of numbers, all lists of one length, each component standardised.
+
+    Attributes:
+        length: numbers in each list; learnt from the training rows unless given.
+    """
+
+    length: int | None = None
+
+    kind: ClassVar[str] = "vector"
+    column: ClassVar[type[NumberColumn]] = VectorColumn
+
+    def fitter(self) -> "VectorFitter":
+        """See `NumberFeature`."""
+        return VectorFitter(self)
+
+
+@final
+class VectorFitter(NumberFitter):
     """Length, mean and spread of the vectors of training rows.
 
     Args:
         feature: whose column it is.
     """
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Vector) -> None:
         self._name, self._length = feature.name, feature.length
         self._moments, self._indicator = Moments(), False
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trunkline.insight.diagnosis.measures.columns import by_column
 from trunkline.nn.inputs import Ragged
 from trunkline.tables import Batch, Encoder, Store
-from trunkline.tables.columns import BooleanColumn, DatetimeColumn, IdColumn, ListColumn, NumericColumn, VectorColumn
+from trunkline.tables.columns import IdColumn, ListColumn, NumberColumn
 
 BINS = 64
 """Of a number, of about as many training rows each: fine enough for a copy of a label to show."""
@@ -85,31 +85,14 @@ def _of_list(ragged: Ragged) -> Keys:
     return Keys(ragged.values.numpy().astype(np.int64), np.repeat(np.arange(len(lengths)), lengths), len(lengths))
 
 
-def _of_numbers(
-    column: NumericColumn | VectorColumn | BooleanColumn | DatetimeColumn, parts: Mapping[str, NDArray[np.float32]]
-) -> Iterator[KeyedColumn]:
-    missing = {part: v[:, -1] > 0 if column.indicator else np.zeros(len(v), bool) for part, v in parts.items()}
-    for name, numbers in _components(column, parts):
-        edges = np.unique(np.quantile(numbers["train"], np.linspace(0, 1, BINS + 1)[1:-1]))
+def _of_numbers(column: NumberColumn, parts: Mapping[str, NDArray[np.float32]]) -> Iterator[KeyedColumn]:
+    missing = {part: v[:, -1] > 0 if column.has_indicator else np.zeros(len(v), bool) for part, v in parts.items()}
+    components = {part: column.components(values) for part, values in parts.items()}
+    for name, train in components["train"].items():
+        edges = np.unique(np.quantile(train, np.linspace(0, 1, BINS + 1)[1:-1]))
         keys = {}
-        for part, values in numbers.items():
-            binned = np.searchsorted(edges, values, side="right") + 1
+        for part in parts:
+            binned = np.searchsorted(edges, components[part][name], side="right") + 1
             binned[missing[part]] = 0
             keys[part] = Keys(binned, None, len(binned))
-        yield KeyedColumn(name, column.kind, keys)
-
-
-def _components(
-    column: NumericColumn | VectorColumn | BooleanColumn | DatetimeColumn, parts: Mapping[str, NDArray[np.float32]]
-) -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
-    """The numbers that a column's inputs stand for; of a cycle its angle."""
-    if isinstance(column, DatetimeColumn):
-        cycles = len(column.periods)
-        for i, period in enumerate(column.periods):
-            name = {1.0: "hour", 7.0: "weekday"}.get(period, "season")
-            yield f"{column.name} ({name})", {p: np.arctan2(v[:, i], v[:, cycles + i]) for p, v in parts.items()}
-    elif isinstance(column, VectorColumn):
-        for i in range(len(column.mean)):
-            yield f"{column.name}[{i}]", {part: v[:, i] for part, v in parts.items()}
-    else:
-        yield column.name, {part: v[:, 0] for part, v in parts.items()}
+        yield KeyedColumn(f"{column.name}{name}", column.kind, keys)

@@ -9,7 +9,7 @@ from trunkline.insight.diagnosis.measures.columns import Values, by_column
 from trunkline.nn.embedding import MISSING
 from trunkline.nn.inputs import Ragged
 from trunkline.tables import Batch, Encoder
-from trunkline.tables.columns import BooleanColumn, Column, DatetimeColumn
+from trunkline.tables.columns import Column, NumberColumn
 
 
 def missing_in(column: Column, values: Values) -> NDArray[np.bool_] | None:
@@ -27,10 +27,11 @@ def missing_in(column: Column, values: Values) -> NDArray[np.bool_] | None:
         return np.asarray(values == MISSING)
     if not values.shape[1]:
         return None
-    if getattr(column, "indicator", False):
+    if not isinstance(column, NumberColumn):
+        return None
+    if column.has_indicator:
         return np.asarray(values[:, -1] > 0)
-    # False is -1, and no angle has both sine and cosine 0.
-    return np.asarray((values == 0).all(axis=1)) if isinstance(column, (BooleanColumn, DatetimeColumn)) else None
+    return np.asarray((values == 0).all(axis=1)) if column.zero_is_missing else None
 
 
 def missing_shares(encoder: Encoder, parts: Mapping[str, Batch]) -> dict[str, dict[str, float]]:
