@@ -1,4 +1,4 @@
-"""Functions that torch.compile leaves alone, without loading the compiler for who never compiles.
+"""`torch.compiler.disable` without loading the compiler for who never compiles.
 
 `torch.compiler.disable` loads torch._dynamo, which takes as long as torch itself. Nothing can be compiled before that
 module is there; so it is put around the functions the moment somebody else loads it, and not before.

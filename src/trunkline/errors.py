@@ -1,4 +1,4 @@
-"""What a user did that cannot work, said in the user's words."""
+"""User errors: what a user did that cannot work, said in the user's words."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

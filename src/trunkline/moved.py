@@ -1,4 +1,4 @@
-"""Names of version 0.1 that have moved: they work for one version more, and say where they are now."""
+"""Deprecated names of version 0.1: they work for one version more, and say where they are now."""
 
 import sys
 import warnings

@@ -1,4 +1,4 @@
-"""Torch's generators: their state, and work that leaves no trace in them."""
+"""Random generators of torch: their state, and work that leaves no trace in them."""
 
 from typing import Any, Self, final
 

@@ -1,4 +1,4 @@
-"""Things chosen by name: tables of classes, whose constructors tell the options that a user may give."""
+"""Registries: things chosen by name, whose constructors tell the options that a user may give."""
 
 import inspect
 import re

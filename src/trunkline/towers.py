@@ -1,4 +1,4 @@
-"""The subnet of each task, and the cascade: one task's estimate as another task's feature."""
+"""Task towers and their cascade: one task's estimate as another task's feature."""
 
 from collections.abc import Sequence
 

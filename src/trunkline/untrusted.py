@@ -1,4 +1,4 @@
-"""Files that somebody else may have made: read within bounds or refused in words; nothing in them is ever run."""
+"""Reading untrusted files: within bounds or refused in words; nothing in them is ever run."""
 
 import json
 import math

@@ -1,1 +1,1 @@
-"""From a config to objects: the only place where names become things."""
+"""Building objects from a config: the only place where names become things."""

@@ -1,4 +1,4 @@
-"""What a config lets merge losses and balance gradients."""
+"""Building the objective, the gradient method and the fork."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""The callbacks that a config names."""
+"""Building callbacks."""
 
 from trunkline.callbacks import CALLBACKS, Callback
 from trunkline.config import TrainingConfig

@@ -1,4 +1,4 @@
-"""What is wrong with a config, found before any row is read."""
+"""Checks of a config before any row is read."""
 
 from collections.abc import Sequence
 from dataclasses import replace

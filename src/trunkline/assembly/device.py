@@ -1,4 +1,4 @@
-"""Where a training computes."""
+"""Choosing the device a training computes on."""
 
 import torch
 

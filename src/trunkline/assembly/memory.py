@@ -1,4 +1,4 @@
-"""Whether a network fits into this machine's memory: found out before any of it is taken."""
+"""Memory check: whether a network fits into this machine, found out before any of it is allocated."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""The network that a config describes."""
+"""Building the network."""
 
 from collections.abc import Sequence
 

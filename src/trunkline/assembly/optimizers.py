@@ -1,4 +1,4 @@
-"""The optimiser, its parameter groups and their schedules."""
+"""Building the optimisers, their parameter groups and learning rate schedules."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never

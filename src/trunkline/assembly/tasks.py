@@ -1,4 +1,4 @@
-"""Tasks and features as a config names them."""
+"""Building tasks and features."""
 
 from typing import Any
 

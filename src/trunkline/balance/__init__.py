@@ -1,4 +1,4 @@
-"""How several losses become one update."""
+"""Loss and gradient balancing: how several losses become one update."""
 
 from trunkline.balance.base import GramianBalancer as GramianBalancer
 from trunkline.balance.base import JacobianBalancer as JacobianBalancer

@@ -1,4 +1,4 @@
-"""The contracts of balancers: what turns several losses, or their gradients, into one update."""
+"""Base classes of balancers: what turns several losses, or their gradients, into one update."""
 
 import math
 from abc import ABC, abstractmethod

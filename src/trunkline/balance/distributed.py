@@ -1,4 +1,4 @@
-"""One number a task for all processes of a distributed training, so that no two of them weigh differently."""
+"""All-reduce of per-task numbers, so that no two processes of a distributed training weigh tasks differently."""
 
 import torch
 import torch.distributed as dist

@@ -1,4 +1,4 @@
-"""Arithmetic on the gradients that T branches send back: T rows of K tensors, None where there is none."""
+"""Gramian arithmetic on the gradients that T branches send back: T rows of K tensors, None where there is none."""
 
 from collections.abc import Sequence
 

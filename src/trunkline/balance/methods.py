@@ -1,4 +1,4 @@
-"""The table of methods: names at the edge, classes inside."""
+"""The registries of objectives and gradient methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -97,7 +97,7 @@ OBJECTIVES: Registry[ObjectiveBalancer] = Registry(
     base=ObjectiveBalancer,
     needs=("tasks",),
 )
-"""What merges losses."""
+"""Objectives by name: what `balance.objective` can name."""
 
 GRADIENTS: Registry[GramianBalancer | JacobianBalancer] = Registry(
     "method",
@@ -124,7 +124,7 @@ GRADIENTS: Registry[GramianBalancer | JacobianBalancer] = Registry(
     group="trunkline.gradients",
     base=(GramianBalancer, JacobianBalancer),
 )
-"""What balances gradients."""
+"""Gradient methods by name: what `balance.gradients` can name."""
 
 
 def make_method(

@@ -1,4 +1,4 @@
-"""The exact Gramian: the tasks' gradients over the shared parameters themselves, embedding rows included."""
+"""Exact gradients of each task over the shared parameters themselves, embedding rows included."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

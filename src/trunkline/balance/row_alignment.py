@@ -1,4 +1,4 @@
-"""Rows of a table that several processes hold parts of."""
+"""Alignment of sparse embedding gradients that several processes hold parts of."""
 
 from typing import final
 

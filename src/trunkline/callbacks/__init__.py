@@ -1,4 +1,4 @@
-"""Callbacks: what is told of a training while it goes on, and may end it."""
+"""Callbacks: they are told of a training while it goes on, and may end it."""
 
 from trunkline.callbacks.base import Callback, Line, Training
 from trunkline.callbacks.time_limit import TimeLimit

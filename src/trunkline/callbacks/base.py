@@ -1,4 +1,4 @@
-"""The contract of a callback: what is told of a training while it goes on."""
+"""The base class of callbacks."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ Line = dict[str, Any]
 
 
 class Training(Protocol):
-    """What a callback sees of the loop; there is more to it, which may change.
+    """The loop, as a callback sees it; there is more to it, which may change.
 
     Attributes:
         network: being trained, on `device`.
@@ -50,7 +50,7 @@ class Training(Protocol):
 
 
 class Callback:
-    """What is told of a training; each hook does nothing unless it is defined.
+    """Base of callbacks; each hook does nothing unless it is defined.
 
     Hooks run between two whole steps, in the order in which callbacks were given, trunkline's own first. They may look
     at everything in the loop; `loop.stop()` ends the training after the epoch under way, as patience does.

@@ -1,4 +1,4 @@
-"""An end by the clock."""
+"""Time limit: ends a training by the clock."""
 
 import math
 import time

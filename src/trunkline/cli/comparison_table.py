@@ -1,4 +1,4 @@
-"""A comparison on the terminal: what is under way, and what came of it."""
+"""Comparison progress and tables on the terminal."""
 
 from collections.abc import Sequence
 from typing import final

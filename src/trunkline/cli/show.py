@@ -1,4 +1,4 @@
-"""Progress and tables on the terminal."""
+"""Progress bars and tables on the terminal."""
 
 from collections.abc import Mapping
 from types import TracebackType

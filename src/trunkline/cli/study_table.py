@@ -1,4 +1,4 @@
-"""A study on the terminal: what is under way, and what came of it."""
+"""Study progress and tables on the terminal."""
 
 from typing import final
 

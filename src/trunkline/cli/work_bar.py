@@ -1,4 +1,4 @@
-"""A bar of pieces of work on the terminal, and lines beside it."""
+"""A progress bar over pieces of work, and lines beside it."""
 
 import time
 from types import TracebackType

@@ -1,4 +1,4 @@
-"""The YAML, as validated models: what a user writes is checked here."""
+"""The configuration as validated models: what a user writes is checked here."""
 
 from trunkline.config.balance import BalanceConfig
 from trunkline.config.data import DataConfig, SplitConfig

@@ -1,4 +1,4 @@
-"""How several losses become one update."""
+"""`balance`: how several losses become one update."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Where rows come from."""
+"""`data`: where rows come from."""
 
 from typing import Annotated, Any, Literal
 

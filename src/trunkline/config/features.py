@@ -1,4 +1,4 @@
-"""The feature columns."""
+"""`features`: the feature columns."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What the validator found, said in the user's words."""
+"""Validation errors in the user's words."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The network's shape."""
+"""`network`: the network's shape."""
 
 from typing import Annotated
 

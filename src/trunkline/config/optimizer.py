@@ -1,4 +1,4 @@
-"""The optimiser, and each subnet's own rate."""
+"""`optimizer`: the optimiser, and each subnet's own learning rate."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""A whole training, as one validated model: all problems at once."""
+"""The whole configuration as one validated model: all problems at once."""
 
 from collections.abc import Mapping
 from pathlib import Path

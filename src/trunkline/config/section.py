@@ -1,4 +1,4 @@
-"""What all parts of the config have in common."""
+"""The base models of all sections."""
 
 import inspect
 from collections.abc import Callable, Mapping

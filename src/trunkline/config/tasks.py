@@ -1,4 +1,4 @@
-"""The tasks."""
+"""`tasks`: what is predicted."""
 
 from dataclasses import fields
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""The loop."""
+"""`training`: epochs, batches, selection, trackers and callbacks."""
 
 from typing import Annotated, Literal
 

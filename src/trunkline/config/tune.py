@@ -1,4 +1,4 @@
-"""What `trunkline tune` searches, and what for."""
+"""`tune`: what `trunkline tune` searches, and what for."""
 
 from typing import Annotated, Any, Literal, Self
 

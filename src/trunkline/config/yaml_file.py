@@ -1,4 +1,4 @@
-"""YAML as a user writes it, and values put into it by path."""
+"""Reading YAML as a user writes it, and setting values by dotted path."""
 
 import re
 from pathlib import Path

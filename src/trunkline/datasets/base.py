@@ -16,7 +16,7 @@ from trunkline.errors import Problems, UserError
 @final
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What is needed to get one public data set and to prepare it.
+    """A public data set: where to get it and how to prepare it.
 
     Args:
         name: the name on the command line.

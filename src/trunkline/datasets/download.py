@@ -1,4 +1,4 @@
-"""Fetching one public file over the network."""
+"""Downloading one public file."""
 
 import http.client
 import urllib.request

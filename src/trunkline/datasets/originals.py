@@ -1,4 +1,4 @@
-"""Original files as their owners published them: finding, unpacking and checking them."""
+"""Original files of public data sets: finding, unpacking and checking them."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""Writing tables so that a reader never meets half a file."""
+"""Atomic writing of tables, so that a reader never meets half a file."""
 
 import os
 import tempfile

@@ -1,1 +1,1 @@
-"""What a trained network says: estimates, scores, calibration."""
+"""Inference: estimates, scores and calibration of a trained network."""

@@ -1,4 +1,4 @@
-"""Estimates corrected after the training, on the validation rows."""
+"""Calibration: estimates corrected on the validation rows after the training."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a report draws of estimates beside labels: a few hundred numbers a task, kept with the run."""
+"""Reliability curves and distributions of estimates beside labels, kept with the run as a few hundred numbers."""
 
 import math
 from typing import Any

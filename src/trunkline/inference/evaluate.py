@@ -1,4 +1,4 @@
-"""Raw outputs and scores over a whole store."""
+"""Evaluation: raw outputs and scores over a whole store."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext

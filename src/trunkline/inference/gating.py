@@ -1,4 +1,4 @@
-"""What the gates of a mixture of experts do, in figures for the history."""
+"""Gate statistics of mixtures of experts, for the history."""
 
 import math
 from typing import Any

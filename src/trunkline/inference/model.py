@@ -1,4 +1,4 @@
-"""A trained model: loaded from a run folder, called with a frame."""
+"""The trained model: loaded from a run folder, called with a frame."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""σ of tasks whose likelihood has no width of its own: measured on the validation rows."""
+"""Residual scale: σ of tasks whose likelihood has none, measured on the validation rows."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A stream of frames into one file, whole or not at all."""
+"""Writing a stream of frames into one file, whole or not at all."""
 
 import os
 from collections.abc import Iterator

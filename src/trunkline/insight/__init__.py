@@ -1,1 +1,1 @@
-"""Is sharing worth it, and what is wrong with a training?"""
+"""Comparison, diagnosis and importance: is sharing worth it, and what is wrong with a training?"""

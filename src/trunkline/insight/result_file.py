@@ -1,4 +1,4 @@
-"""A JSON file that holds what a command found, read back as it was."""
+"""Result files: what a command found as JSON, read back as it was."""
 
 from pathlib import Path
 from typing import TypeVar

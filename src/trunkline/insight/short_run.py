@@ -1,4 +1,4 @@
-"""A brief training that leaves nothing behind: rows encoded once, and the same start as often as it is wanted."""
+"""Short trainings that leave nothing behind: rows encoded once, and the same start as often as it is wanted."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How good the estimates are, over the same observed rows as the loss."""
+"""Metrics: how good the estimates are, over the same observed rows as the loss."""
 
 from trunkline.metrics.metric import Metric
 from trunkline.metrics.scored import Scored

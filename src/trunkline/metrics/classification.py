@@ -1,4 +1,4 @@
-"""Metrics of estimated probabilities, and of the class they speak for."""
+"""Classification metrics, of estimated probabilities and the classes they speak for."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Metrics of what a task says beside its estimate: how the label spreads."""
+"""Distribution metrics, of what a task says beside its estimate: how the label spreads."""
 
 from typing import Protocol, runtime_checkable
 

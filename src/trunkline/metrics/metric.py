@@ -1,4 +1,4 @@
-"""What a metric is."""
+"""The base classes of metrics."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar

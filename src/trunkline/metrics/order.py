@@ -1,4 +1,4 @@
-"""The order of values, with equal ones on one place."""
+"""Ranks of values, with ties on one place."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Metrics of order: nothing changes them that keeps the order of the estimates."""
+"""Ranking metrics: nothing changes them that keeps the order of the estimates."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The observed rows of a task, and what several metrics need of them."""
+"""Scored rows: the observed rows of a task, and what several metrics need of them."""
 
 from dataclasses import dataclass
 from functools import cached_property

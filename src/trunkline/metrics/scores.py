@@ -1,4 +1,4 @@
-"""All metrics of a task, by name."""
+"""The registry of metrics, and all scores of a task."""
 
 from torch import Tensor
 

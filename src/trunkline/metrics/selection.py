@@ -1,4 +1,4 @@
-"""Which number picks the best epoch."""
+"""Selection score: which number picks the best epoch."""
 
 from collections.abc import Callable, Sequence
 

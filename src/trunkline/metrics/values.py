@@ -1,4 +1,4 @@
-"""Metrics of the distance between estimates and labels, both in the label's unit."""
+"""Regression metrics, of the distance between estimates and labels in the label's unit."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Ids in, vectors out: short tables dense, long ones row-sparse."""
+"""Embeddings: ids in, vectors out; short tables dense, long ones row-sparse."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

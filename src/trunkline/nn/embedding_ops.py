@@ -1,4 +1,4 @@
-"""Rows of a table by their numbers, with gradients that cost what was looked up."""
+"""Embedding lookup with gradients that cost what was looked up."""
 
 from typing import Any, NamedTuple, final
 
@@ -11,7 +11,7 @@ from trunkline.eager_only import EagerOnly
 
 @final
 class Unique(NamedTuple):
-    """What one batch looks up in one table, L rows in all.
+    """Lookup plan: what one batch looks up in one table, L rows in all.
 
     Attributes:
         rows: `[U]` int64, the table's rows, each once, in order.

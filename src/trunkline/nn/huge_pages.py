@@ -1,4 +1,4 @@
-"""A hint to the operating system that a large tensor is read at random places."""
+"""Huge pages: a hint to the operating system that a large tensor is read at random places."""
 
 import ctypes
 import sys

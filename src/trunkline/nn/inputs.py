@@ -1,4 +1,4 @@
-"""What a network reads of each row: ids, lists of ids, and numbers."""
+"""The input of a network: ids, lists of ids, and numbers of each row."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Ragged(NamedTuple):
 
 @final
 class FeatureSlice(NamedTuple):
-    """Where a categorical feature is found in encoded rows, and its vector in the features x.
+    """Slice of a categorical feature: its column in encoded rows, and its vector in the features x.
 
     Attributes:
         column: of the ids `[N, C]`.

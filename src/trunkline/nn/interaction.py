@@ -1,4 +1,4 @@
-"""Products of features, made before anything is shared."""
+"""Feature-interaction layers: products of features, made before anything is shared."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Run(NamedTuple):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Fields:
-    """Where in the features x `[N, width]` there are vectors: of ids, of lists of ids, of numbers.
+    """Fields: where in the features x `[N, width]` there are vectors, of ids, of lists of ids, of numbers.
 
     Attributes:
         width: of x.
@@ -163,7 +163,7 @@ INTERACTIONS: Registry[Interaction] = Registry(
     base=Interaction,
     needs=("fields",),
 )
-"""How features can meet."""
+"""Feature-interaction layers by name: what `network.interaction` can name."""
 
 
 def _told(runs: Sequence[Run]) -> str:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron, as trunks and towers use it."""
+"""Multilayer perceptrons, as trunks and towers use them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "tanh": nn.Tanh,
 }
-"""What a layer can end in."""
+"""Activations by name."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """What the layers of a perceptron are made of, beside their widths.
+    """Layer options of a perceptron, beside the widths: activation, normalisation, dropout.
 
     Attributes:
         dropout: share of units dropped after each layer, in [0, 1).

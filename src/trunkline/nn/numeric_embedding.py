@@ -1,4 +1,4 @@
-"""What becomes of numbers: as they are, or each a vector of its own."""
+"""Numeric embeddings: numbers as they are, or each as a vector of its own."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -160,7 +160,7 @@ NUMBERS: Registry[NumericEmbedding] = Registry(
     base=NumericEmbedding,
     needs=("quantiles",),
 )
-"""What can become of numbers."""
+"""Numeric embeddings by name: what `network.numbers` can name."""
 
 
 @final

@@ -1,4 +1,4 @@
-"""One embedding for each task, side by side: what networks that share nothing read."""
+"""Separate embeddings: one for each task, side by side, for networks that share nothing."""
 
 from collections.abc import Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Which ids of a list go well with a target: the local activation unit of DIN."""
+"""Target attention: which ids of a list go well with a target, by the local activation unit of DIN."""
 
 from typing import final
 

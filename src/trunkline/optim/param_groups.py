@@ -1,4 +1,4 @@
-"""The partition of all parameters into named subnets, each with a learning rate of its own."""
+"""Parameter groups: the partition of all parameters into named subnets, each with a learning rate of its own."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ BALANCE_LR = 0.01
 @final
 @dataclass(frozen=True, kw_only=True)
 class GroupOptions:
-    """What a subnet's parameters learn with; None leaves the default.
+    """Options of a subnet's parameter group; None leaves the default.
 
     Attributes:
         lr: learning rate, >= 0; 0 freezes the subnet.

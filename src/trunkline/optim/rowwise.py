@@ -1,4 +1,4 @@
-"""Optimisers of row-sparse tables: a step touches the batch's rows and their moments, nothing else."""
+"""Row-sparse optimisers: a step touches the batch's rows and their moments, nothing else."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable

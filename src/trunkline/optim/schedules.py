@@ -1,4 +1,4 @@
-"""How a learning rate moves over the steps of a training."""
+"""Learning rate schedules."""
 
 import math
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""From files or frames to encoded rows."""
+"""Data preparation: from files or frames to encoded rows."""

@@ -1,4 +1,4 @@
-"""From files or frames to encoded rows, with everything that is wrong with them in one message."""
+"""Preparing all parts of a training, with everything that is wrong with them in one message."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The way through a table on which its parts are encoded into stores."""
+"""Encoding pass: the parts of a table are encoded into stores."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""The way through the training rows on which features are inferred, and encoder and labels fitted."""
+"""Fitting pass: features are inferred from the training rows, and encoder and labels fitted to them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The rows of each part, as often as they are gone through: frames, files, or what a split cuts out of either."""
+"""Parts of a table (training, validation, test), read as often as need be: frames, files, or cuts of either."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -77,7 +77,7 @@ class Frame:
 
 @final
 class SplitTable:
-    """What a split makes of a table, found out when somebody asks.
+    """A table under a split, cut when somebody asks.
 
     Args:
         table: all rows.

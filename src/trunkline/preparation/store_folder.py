@@ -1,4 +1,4 @@
-"""The folder in which encoded rows, and what was fitted to encode them, wait for the next run."""
+"""The store folder: encoded rows, and what was fitted to encode them, kept for the next run."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ENCODER, FACTS = "encoder.json", "facts.json"
 
 @final
 class Fit(NamedTuple):
-    """What the training rows taught.
+    """Fitted encoder and labels: what the training rows taught.
 
     Attributes:
         encoder: of the features.

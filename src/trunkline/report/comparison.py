@@ -1,4 +1,4 @@
-"""What a comparison's folder holds, as a report needs it."""
+"""Reading a comparison's folder for a report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The figures of a comparison: changes with their intervals, what they cost, and how the trainings went."""
+"""Figures of a comparison: changes with their intervals, what they cost, and how the trainings went."""
 
 from collections.abc import Sequence
 from statistics import fmean

@@ -1,4 +1,4 @@
-"""A comparison's part of the page."""
+"""The section of a comparison."""
 
 from dataclasses import replace
 from html import escape

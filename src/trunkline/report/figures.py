@@ -1,4 +1,4 @@
-"""The figures of a page, and where they stand in it."""
+"""All figures of a page, and where they stand in it."""
 
 from collections.abc import Sequence
 from html import escape

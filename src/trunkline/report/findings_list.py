@@ -1,4 +1,4 @@
-"""What a diagnosis found, as HTML."""
+"""Findings as HTML."""
 
 from collections.abc import Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""The figure of what each feature is worth to a task."""
+"""Figure of feature importance for a task."""
 
 from trunkline.insight.statistics.intervals import Interval
 from trunkline.report.figure import Figure, colour, named_rows

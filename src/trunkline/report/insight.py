@@ -1,4 +1,4 @@
-"""What is found in a run, and what its features are worth: worked out once, and kept in the run's folder."""
+"""Findings and importance of a run: worked out once, and kept in the run's folder."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ FILE = "insight.json"
 @final
 @dataclass(frozen=True, kw_only=True)
 class Insight:
-    """What a run's page tells beside what the run wrote down.
+    """Findings and importance that a run's page shows beside what the run wrote down.
 
     Attributes:
         findings: of the diagnosis, the weightiest first; None where there is no diagnosis.

@@ -1,4 +1,4 @@
-"""What the runs and comparisons of a page are called."""
+"""Names of the runs and comparisons of a page."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a run folder holds, as a report needs it."""
+"""Reading a run folder for a report."""
 
 from dataclasses import dataclass
 from pathlib import Path

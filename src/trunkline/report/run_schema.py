@@ -1,4 +1,4 @@
-"""The shapes of what a run wrote down for its page: a folder may come from anybody."""
+"""Schemas of what a run wrote down for its page: a folder may come from anybody."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A run's part of the page."""
+"""The section of a run."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

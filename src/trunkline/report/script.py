@@ -1,4 +1,4 @@
-"""The few lines that draw the figures of a page."""
+"""The script that draws the figures of a page."""
 
 SCRIPT = """
 const figures=JSON.parse(document.getElementById('figures').textContent);

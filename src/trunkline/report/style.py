@@ -1,4 +1,4 @@
-"""How the page looks: on a phone, in the dark, on paper."""
+"""The style sheet: on a phone, in the dark, on paper."""
 
 STYLE = """
 :root{--ink:#0f172a;--soft:#64748b;--line:#e2e8f0;--paper:#fff;--tint:#f8fafc;--good:#047857;--bad:#b91c1c}

@@ -1,4 +1,4 @@
-"""The figures of a task: what its estimates look like beside the labels."""
+"""Figures of a task: its estimates beside its labels."""
 
 from itertools import pairwise
 from typing import Any

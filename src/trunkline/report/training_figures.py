@@ -1,4 +1,4 @@
-"""The figures of a training, from its history."""
+"""Figures of a training, from its history."""
 
 from trunkline.report.figure import GREY, Figure, line, spread
 from trunkline.report.run import Run

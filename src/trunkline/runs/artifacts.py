@@ -1,4 +1,4 @@
-"""`encoder.json`: what the training rows taught about columns and labels."""
+"""The fitted encoder and labels, `encoder.json`."""
 
 import json
 from collections.abc import Sequence

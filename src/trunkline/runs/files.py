@@ -1,4 +1,4 @@
-"""Files written beside and renamed, so that a reader never sees half of one."""
+"""Atomic writes: files written beside and renamed, so that a reader never sees half of one."""
 
 import errno
 import json

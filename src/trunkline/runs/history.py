@@ -1,4 +1,4 @@
-"""What happened, one JSON object a line."""
+"""The history of a training, one JSON object a line."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Adaptive information transfer along a chain of tasks."""
+"""AITM: adaptive information transfer along a chain of tasks."""
 
 import math
 from collections.abc import Mapping, Sequence

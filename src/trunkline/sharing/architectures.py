@@ -1,4 +1,4 @@
-"""The table of architectures: names at the edge, classes inside."""
+"""The registry of architectures."""
 
 from trunkline.registry import Registry
 from trunkline.sharing.aitm import AITM
@@ -53,5 +53,5 @@ ARCHITECTURES: Registry[Sharing] = Registry(
     base=Sharing,
     needs=("in_features",),
 )
-"""What tasks can share. The network knows the width of the features, the tasks, where categorical features lie and
-what layers are made of; the rest is the user's."""
+"""Architectures by name: what `network.sharing` can name. The network knows the width of the features, the tasks, where
+categorical features lie and what layers are made of; the rest is the user's."""

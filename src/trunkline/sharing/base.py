@@ -1,4 +1,4 @@
-"""The contract of a sharing architecture: what the tasks have in common."""
+"""The base class of sharing architectures."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Customised gate control."""
+"""CGC: customised gate control."""
 
 from collections.abc import Mapping, Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""Several multilayer perceptrons of one shape that read the same features, run as one."""
+"""Experts: several multilayer perceptrons of one shape that read the same features, run as one."""
 
 import math
 from collections.abc import Sequence

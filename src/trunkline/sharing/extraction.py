@@ -1,4 +1,4 @@
-"""Shared experts beside each task's own, and the gates that mix them: one level of progressive layered extraction."""
+"""Extraction layer of CGC and PLE: shared experts beside each task's own, and the gates that mix them."""
 
 from collections.abc import Mapping, Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""Finding a categorical feature by its name."""
+"""Slice of a categorical feature within the embedding, by its name."""
 
 from collections.abc import Mapping
 

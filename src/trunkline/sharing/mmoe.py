@@ -1,4 +1,4 @@
-"""Multi-gate mixture of experts."""
+"""MMoE: multi-gate mixture of experts."""
 
 from collections.abc import Mapping, Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""Multi-task attention network."""
+"""MTAN: multi-task attention network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One-gate mixture of experts."""
+"""OMoE: one-gate mixture of experts."""
 
 from collections.abc import Mapping, Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""Personalised gates."""
+"""PEPNet: personalised gates."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, final

@@ -1,4 +1,4 @@
-"""Progressive layered extraction."""
+"""PLE: progressive layered extraction."""
 
 from collections.abc import Mapping, Sequence
 from typing import final

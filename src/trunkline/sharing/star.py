@@ -1,4 +1,4 @@
-"""Star topology: a trunk for each domain around a shared one."""
+"""STAR: a trunk for each domain around a shared one."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Columns in, tensors out."""
+"""Tables: columns in, tensors out."""
 
 from trunkline.tables.batch import Batch
 from trunkline.tables.batches import Batches

@@ -1,4 +1,4 @@
-"""Some encoded rows: what the network reads of them, their labels and what they count."""
+"""A batch of encoded rows: what the network reads of them, their labels and weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

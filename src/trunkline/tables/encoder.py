@@ -1,4 +1,4 @@
-"""Columns in, tensors out: every feature column's encoding, fitted on the training rows only."""
+"""The encoder of all feature columns, fitted on the training rows only."""
 
 import json
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class Encoded(NamedTuple):
 
 @final
 class Slices(NamedTuple):
-    """Where in encoded rows a feature lies; two of the three are empty.
+    """Slices of a feature within encoded rows; two of the three are empty.
 
     Attributes:
         ids: columns of `Encoded.ids`.

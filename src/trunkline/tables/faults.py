@@ -1,4 +1,4 @@
-"""Where a file of text is broken, found by reading it once more, slowly, after a quick reader gave up."""
+"""Locating faults in a file of text: it is read once more, slowly, after a quick reader gave up."""
 
 import csv
 import json

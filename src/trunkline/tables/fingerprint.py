@@ -1,4 +1,4 @@
-"""What tells one state of a file from another without reading all of it."""
+"""File fingerprints: what tells one state of a file from another without reading all of it."""
 
 import hashlib
 import json

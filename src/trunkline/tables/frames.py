@@ -1,4 +1,4 @@
-"""Frames in, frames out: polars inside, pandas for who brings pandas."""
+"""Data frames: polars inside, pandas for who brings pandas."""
 
 from typing import Any
 

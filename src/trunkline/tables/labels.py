@@ -1,4 +1,4 @@
-"""Label columns in, label tensors out: NaN where not observed, and one message for all that is wrong."""
+"""The encoder of label columns: NaN where not observed, and one message for all that is wrong."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

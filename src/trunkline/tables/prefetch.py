@@ -1,4 +1,4 @@
-"""Work ahead: the next items are made in a thread of their own while the last one is used."""
+"""Prefetching: the next items are made in a thread of their own while the last one is used."""
 
 import threading
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""How one file is scanned, by its ending."""
+"""Scanning one file, by its ending."""
 
 import atexit
 import bz2

@@ -1,4 +1,4 @@
-"""What each feature column is, given or inferred."""
+"""Schema inference: which kind each feature column is."""
 
 from collections.abc import Collection, Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""Files of rows: CSV, Parquet, IPC and NDJSON, one or many, by name or by glob."""
+"""Table files: CSV, Parquet, IPC and NDJSON, one or many, by name or by glob."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence

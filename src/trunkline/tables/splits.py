@@ -1,4 +1,4 @@
-"""One table cut into training, validation and test rows: by time, by group or at random."""
+"""Splitting one table into training, validation and test rows: by time, by group or at random."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PARTS = ("train", "valid", "test")
 @final
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """How to cut.
+    """A split of one table: by what, and into which shares.
 
     Attributes:
         by: `time` (the latest rows are test, those before validation), `group` (all rows of a group, such as a user,

@@ -1,4 +1,4 @@
-"""A folder under construction: nobody reads it before it is whole, and it goes when its writer dies."""
+"""Staged folders: nobody reads one before it is whole, and it goes when its writer dies."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Encoded rows, in memory or in a folder that is mapped into it."""
+"""The store: encoded rows, in memory or in a folder that is mapped into it."""
 
 import mmap
 import warnings

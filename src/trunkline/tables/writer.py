@@ -1,4 +1,4 @@
-"""Batches into a store, as they come."""
+"""Writing a store batch by batch."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a KPI is: its likelihood, its estimate, and how it depends on other KPIs."""
+"""Tasks: a KPI's likelihood, its estimate, and how it depends on other KPIs."""
 
 from dataclasses import fields
 

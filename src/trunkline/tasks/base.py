@@ -1,4 +1,4 @@
-"""The contract of a task: one KPI that the network predicts."""
+"""The base class of tasks: one KPI that the network predicts."""
 
 import re
 from abc import ABC, abstractmethod

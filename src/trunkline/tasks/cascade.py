@@ -1,4 +1,4 @@
-"""How tasks depend on one another: whose estimates a task reads, and in whose sample space it lives."""
+"""Task dependencies: whose estimates a task reads, and in whose sample space it lives."""
 
 from collections.abc import Mapping, Sequence
 

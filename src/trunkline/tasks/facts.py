@@ -1,4 +1,4 @@
-"""What the observed training labels of a task have shown."""
+"""Label statistics of the observed training rows of a task."""
 
 from dataclasses import dataclass
 from typing import final

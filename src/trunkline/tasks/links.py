@@ -1,4 +1,4 @@
-"""Links: from raw outputs, which may be any number, to widths, rates and ordered values, which may not."""
+"""Link functions: from raw outputs, which may be any number, to widths, rates and ordered values."""
 
 from collections.abc import Sequence
 from itertools import pairwise

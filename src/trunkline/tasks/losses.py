@@ -1,4 +1,4 @@
-"""One loss a task: the mean over its observed rows."""
+"""Loss reduction: one loss a task, the mean over its observed rows."""
 
 from collections.abc import Mapping, Sequence
 

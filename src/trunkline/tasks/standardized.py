@@ -1,4 +1,4 @@
-"""Tasks whose loss is in units of the training labels' standard deviation."""
+"""Standardised likelihoods: the loss is in units of the training labels' standard deviation."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self

@@ -1,4 +1,4 @@
-"""The units that a task of real numbers takes from its training labels."""
+"""Label units of a task of real numbers, taken from its training labels."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What every method, task kind, architecture, feature kind and metric must satisfy: for your own, in your own tests.
+"""Contract suites: what every method, task kind, architecture, feature kind and metric must satisfy.
 
 Each check takes a function that makes what is to be checked, and raises an `AssertionError` that says which property
 does not hold. The same checks are run over everything that trunkline ships.

@@ -1,4 +1,4 @@
-"""What every sharing architecture must satisfy."""
+"""The contract of sharing architectures."""
 
 from collections.abc import Callable, Sequence
 

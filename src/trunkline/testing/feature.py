@@ -1,4 +1,4 @@
-"""What every feature kind that becomes numbers must satisfy."""
+"""The contract of feature kinds that become numbers."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What every method that balances gradients must satisfy."""
+"""The contract of gradient methods."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What every metric must satisfy."""
+"""The contract of metrics."""
 
 import math
 from collections.abc import Callable

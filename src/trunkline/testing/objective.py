@@ -1,4 +1,4 @@
-"""What every objective balancer must satisfy."""
+"""The contract of objectives."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What every task kind must satisfy."""
+"""The contract of task kinds."""
 
 import json
 from collections.abc import Callable

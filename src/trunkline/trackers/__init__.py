@@ -1,4 +1,4 @@
-"""What a training tells other programs while it runs: TensorBoard, MLflow."""
+"""Experiment trackers: TensorBoard, MLflow."""
 
 from trunkline.registry import Registry
 from trunkline.trackers.base import Tracker

@@ -1,4 +1,4 @@
-"""What every tracker does."""
+"""The base class of trackers."""
 
 import logging
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""A training as a run of MLflow."""
+"""MLflow: a training as one of its runs."""
 
 import json
 import re

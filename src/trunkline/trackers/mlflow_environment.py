@@ -1,4 +1,4 @@
-"""What MLflow's client reads from the environment while a training logs."""
+"""MLflow's environment variables while a training logs."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Names and parameters as MLflow takes them."""
+"""Metric names and parameters as MLflow takes them."""
 
 import hashlib
 import json

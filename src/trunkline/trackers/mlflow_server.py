@@ -1,4 +1,4 @@
-"""What is asked of MLflow's client, and what its errors mean."""
+"""MLflow's client: what is asked of it, and what its errors mean."""
 
 import os
 import re

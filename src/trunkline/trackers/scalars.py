@@ -1,4 +1,4 @@
-"""From a line of the history to numbers by name."""
+"""Scalars by name, from a line of the history."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

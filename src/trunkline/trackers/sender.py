@@ -1,4 +1,4 @@
-"""Jobs for a server that may be slow or away, done beside the training."""
+"""A background sender for a server that may be slow or away."""
 
 import threading
 import time

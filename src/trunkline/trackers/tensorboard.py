@@ -1,4 +1,4 @@
-"""A training in TensorBoard's event files."""
+"""TensorBoard: a training in its event files."""
 
 import time
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Training, scoring and using a model."""
+"""Training: the loop, its callbacks, checkpoints, `fit` and `extend`."""

@@ -1,4 +1,4 @@
-"""A batch whose loss, or whose gradient, is not a number: found before anything is learnt from it."""
+"""Batches whose loss, or whose gradient, is not a number: found before anything is learnt from them."""
 
 from collections.abc import Iterable, Sequence
 from typing import final

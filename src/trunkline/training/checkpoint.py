@@ -1,4 +1,4 @@
-"""Where a training stands: network, balancer, optimiser, generators and counters, without pickle."""
+"""Checkpoints: network, balancer, optimiser, generators and counters, without pickle."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Seconds that a training spends in its steps."""
+"""Training time: seconds that a training spends in its steps."""
 
 import time
 from typing import final

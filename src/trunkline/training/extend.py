@@ -1,4 +1,4 @@
-"""A trained network gets further tasks: what it knows stays, frozen or at a small rate of its own."""
+"""Adding tasks to a trained network: what it knows stays, frozen or at a small learning rate of its own."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From a config to a trained model in a run folder."""
+"""`fit`: from a config to a trained model in a run folder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack

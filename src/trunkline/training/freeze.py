@@ -1,4 +1,4 @@
-"""Subnets with a learning rate of 0: they stay as they are, to the bit."""
+"""Frozen subnets: those with a learning rate of 0 stay as they are, to the bit."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the loop looks at between two lines of the history, without waiting for the device at every step."""
+"""Loss meter: what the loop averages between two lines of the history without waiting for the device."""
 
 from collections.abc import Sequence
 from typing import final

@@ -1,4 +1,4 @@
-"""The same batch once more after the step, as if it had never been: for methods that compare losses."""
+"""Repeated forward passes on one batch after the step, for methods that compare losses."""
 
 from collections.abc import Callable
 from typing import final

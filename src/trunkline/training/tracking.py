@@ -1,4 +1,4 @@
-"""The trackers of a training, none of which may end it."""
+"""Tracking: the trackers of a training, none of which may end it."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence

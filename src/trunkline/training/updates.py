@@ -1,4 +1,4 @@
-"""How far a step moves each subnet: the size of its update over that of its parameters."""
+"""Update-to-parameter ratios of each subnet."""
 
 from typing import final
 

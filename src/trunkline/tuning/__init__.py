@@ -1,1 +1,1 @@
-"""The search for better values: which rates, weights, sizes and balancer."""
+"""Hyperparameter search."""

@@ -1,4 +1,4 @@
-"""Whether every value of a space is possible, before anything is trained."""
+"""Checks of a search space before anything is trained."""
 
 from trunkline.assembly.checks import check_subnets
 from trunkline.assembly.tasks import build_tasks

@@ -1,4 +1,4 @@
-"""What is searched for: one or several scores, or a utility of them, and what must not be lost for it."""
+"""Goals of a search: one or several scores, or a utility of them, and guardrails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Score:
 @final
 @dataclass(frozen=True)
 class Goal:
-    """What is searched for.
+    """Goal of a search.
 
     Attributes:
         objectives: the scores, or those of which the utility is the sum.

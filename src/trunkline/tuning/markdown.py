@@ -1,4 +1,4 @@
-"""A study as text: what tables show, and as Markdown."""
+"""A study as text and as Markdown."""
 
 from collections.abc import Sequence
 

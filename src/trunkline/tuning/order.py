@@ -1,4 +1,4 @@
-"""What a process is asked for: one trial, if it is still wanted."""
+"""Orders to a worker process: one trial, if it is still wanted."""
 
 import time
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""When a trial is not worth its remaining epochs."""
+"""Pruning: when a trial is not worth its remaining epochs."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median

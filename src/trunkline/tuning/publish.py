@@ -1,4 +1,4 @@
-"""The files that a study leaves."""
+"""Files that a study leaves."""
 
 from trunkline.runs.files import write_json, write_text
 from trunkline.tuning.markdown import markdown

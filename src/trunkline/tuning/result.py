@@ -1,4 +1,4 @@
-"""What a study found."""
+"""The result of a study."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ class TrialResult:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """What a study found, as `study.json` holds it.
+    """Result of a study, as `study.json` holds it.
 
     Attributes:
         directions: of what is searched for, `maximize` or `minimize`.

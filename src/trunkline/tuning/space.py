@@ -1,4 +1,4 @@
-"""What is searched: ranges and choices by dotted path, nested where a choice has options of its own."""
+"""Search space: ranges and choices by dotted path, nested where a choice has options of its own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ Node = Range | Choice | Options | Fixed
 @final
 @dataclass(frozen=True)
 class Space:
-    """What is searched.
+    """Search space.
 
     Attributes:
         dimensions: by dotted path.

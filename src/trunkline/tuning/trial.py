@@ -1,4 +1,4 @@
-"""One turn: ask for a point of the space, train it, and tell what came of it."""
+"""One trial: a point of the space is drawn, trained, and its outcome told."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ CONFIG_RUN = "config"
 @final
 @dataclass(frozen=True)
 class Setup:
-    """What all turns have in common.
+    """Setup that all trials have in common.
 
     Attributes:
         config: what is varied.

@@ -1,4 +1,4 @@
-"""A process that does trials of a study."""
+"""A worker process of a study."""
 
 from pathlib import Path
 from typing import Any

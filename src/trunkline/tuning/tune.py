@@ -1,4 +1,4 @@
-"""Which values are best: a search over a space, for one score, several or a utility, with guardrails."""
+"""Tuning: a search over a space, for one score, several or a utility, with guardrails."""
 
 import time
 from collections.abc import Callable, Mapping

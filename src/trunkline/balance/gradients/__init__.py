@@ -1,1 +1,1 @@
-"""Methods that balance the tasks' gradients, a file each."""
+"""Gradient balancing methods, a file each."""

@@ -1,4 +1,4 @@
-"""Every task's gradient counts the same."""
+"""Equal weights: every task's gradient counts the same."""
 
 from collections.abc import Sequence
 from typing import final

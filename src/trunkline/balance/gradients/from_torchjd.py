@@ -1,4 +1,4 @@
-"""Any stateless aggregator of torchjd as a balancer."""
+"""Adapter for torchjd: any of its stateless aggregators as a balancer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final

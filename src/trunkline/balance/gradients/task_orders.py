@@ -1,4 +1,4 @@
-"""Random orders that repeat, resume and agree between machines."""
+"""Random task orders that repeat, resume and agree between machines."""
 
 import torch
 

@@ -1,1 +1,1 @@
-"""Methods that merge the losses into one objective, a file each."""
+"""Loss weighting methods, a file each."""

@@ -1,4 +1,4 @@
-"""Adam for numbers that a balancer learns by itself, outside the optimiser of the training."""
+"""Adam on buffers: for numbers that a balancer learns by itself, outside the training's optimiser."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""Dynamic weight average: a task whose loss falls slowly counts more."""
+"""Dynamic weight averaging: a task whose loss falls slowly counts more."""
 
 from typing import final
 

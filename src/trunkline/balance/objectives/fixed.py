@@ -1,4 +1,4 @@
-"""A sum with weights that the user chose."""
+"""Fixed weights: a sum with weights that the user chose."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The geometric loss strategy: the geometric mean of the losses, blind to their scales."""
+"""Geometric loss strategy: the geometric mean of the losses, blind to their scales."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""Bounds for a learned log-scale: one that runs off comes back as soon as its loss calls for it."""
+"""Clamp of a learned log-scale: one that reached its bound still gets the gradient that leads back."""
 
 import torch
 from torch import Tensor

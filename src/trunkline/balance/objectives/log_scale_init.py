@@ -1,4 +1,4 @@
-"""Where a learned log-scale begins: at what is best for its task's first loss, or at 0."""
+"""Initialisation of a learned log-scale: at the optimum for its task's first loss, or at 0."""
 
 from collections.abc import Callable
 from typing import Literal, final

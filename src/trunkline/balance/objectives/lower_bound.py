@@ -1,4 +1,4 @@
-"""For methods that divide by a loss or take its logarithm."""
+"""Checks for methods that divide by a loss or take its logarithm."""
 
 import torch
 from torch import Tensor

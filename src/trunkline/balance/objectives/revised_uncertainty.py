@@ -1,4 +1,4 @@
-"""Uncertainty weighting whose regulariser never rewards a small σ: the objective stays above 0."""
+"""Revised uncertainty weighting: a regulariser that never rewards a small σ keeps the objective above 0."""
 
 from collections.abc import Sequence
 from typing import final

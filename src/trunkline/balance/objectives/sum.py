@@ -1,4 +1,4 @@
-"""The plain sum of the losses."""
+"""Equal weighting: the plain sum of the losses."""
 
 from typing import final
 

@@ -1,1 +1,1 @@
-"""The small problems that gradient methods solve."""
+"""Solvers of the small optimisation problems within gradient methods."""

@@ -1,4 +1,4 @@
-"""A nearly singular problem's last digits: from a good guess to the minimum itself."""
+"""Active-set refinement of a nonnegative quadratic program that is nearly singular."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""A Gramian taken apart: directions without lengths, and the tasks that have a gradient at all."""
+"""Normalised Gramian: cosines and norms apart, tasks without a gradient left out."""
 
 from dataclasses import dataclass
 from typing import Final, final

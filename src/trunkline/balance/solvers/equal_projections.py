@@ -1,4 +1,4 @@
-"""The direction that makes the same angle with every gradient."""
+"""Equal-angle direction: it makes the same angle with every gradient."""
 
 import numpy as np
 

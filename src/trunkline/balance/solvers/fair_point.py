@@ -1,4 +1,4 @@
-"""Solve C·x = k·x^(-q) for x > 0: the point at which Nash bargaining and α-fairness stop."""
+"""Fixed point of C·x = k·x^(-q), x > 0, at which Nash bargaining and α-fairness stop."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Singular value decomposition of a matrix whose columns differ in length by many orders of magnitude."""
+"""One-sided Jacobi SVD, for matrices whose columns differ in norm by many orders of magnitude."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Minimise ½·yᵀMy - bᵀy over y ≥ 0, for several b at once: what min-norm points and dual cones come down to."""
+"""Nonnegative quadratic programs: minimise ½·yᵀMy - bᵀy over y ≥ 0, for several b at once."""
 
 from typing import Final
 

@@ -1,1 +1,1 @@
-"""Is sharing worth it?"""
+"""Comparison: is sharing worth it?"""

@@ -1,4 +1,4 @@
-"""From finished runs to figures."""
+"""Analysis of a comparison's finished runs."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Is sharing worth it? A config and its variants beside single-task networks, over several seeds."""
+"""Comparison of a config and its variants with single-task networks, over several seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A process that does runs of a comparison."""
+"""A worker process of a comparison."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A comparison as text: what tables show, and as Markdown."""
+"""A comparison as text and as Markdown."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Rates of subnets, where a variant does not have all the subnets that the config speaks of."""
+"""Learning rates of subnets, where a variant lacks some of those that the config names."""
 
 from collections.abc import Collection
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""Which runs a comparison consists of."""
+"""The runs of a comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a comparison found."""
+"""The result of a comparison."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class NetworkResult:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a comparison found, as `comparison.json` holds it.
+    """Result of a comparison, as `comparison.json` holds it.
 
     Attributes:
         networks: the single-task networks first, then the config itself, its variants, and trees.

@@ -1,4 +1,4 @@
-"""What is compared with what: a config, and every combination of values that it is varied by."""
+"""Variants: a config, and every combination of values that it is varied by."""
 
 import hashlib
 import re

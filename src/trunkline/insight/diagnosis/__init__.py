@@ -1,1 +1,1 @@
-"""What is wrong with a training?"""
+"""Diagnosis: what is wrong with a training?"""

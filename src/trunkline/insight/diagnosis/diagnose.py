@@ -1,4 +1,4 @@
-"""What is wrong with a training, and which line of its config would change it."""
+"""Diagnosis of a training: findings, and the line of the config that would change each."""
 
 import json
 from collections.abc import Mapping

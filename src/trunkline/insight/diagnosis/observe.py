@@ -1,4 +1,4 @@
-"""Seeing what there is to see of a brief training, or of a run that is there."""
+"""Observing a brief training, or a run that is there."""
 
 import math
 from collections.abc import Mapping, Sequence

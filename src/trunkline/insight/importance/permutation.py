@@ -1,4 +1,4 @@
-"""A network's outputs where one feature of every row is another row's."""
+"""Permutation: a network's outputs where one feature of every row is another row's."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

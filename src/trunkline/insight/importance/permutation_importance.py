@@ -1,4 +1,4 @@
-"""What each feature is worth to each task: how far its score falls when other rows' values take the feature's place."""
+"""Permutation importance: how far each task's score falls when other rows' values take a feature's place."""
 
 import math
 from collections.abc import Callable, Sequence

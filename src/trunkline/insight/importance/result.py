@@ -1,4 +1,4 @@
-"""What each feature is worth to each task: as it is found, kept in a run's folder, and drawn."""
+"""The result of permutation importance: found, kept in a run's folder, and drawn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class TaskImportance:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """What each feature is worth to each task.
+    """Permutation importance of each feature for each task.
 
     Attributes:
         part: whose rows were asked.

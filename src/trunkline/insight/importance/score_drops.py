@@ -1,4 +1,4 @@
-"""How far the score of each task falls when a feature of every row is another row's."""
+"""Score drops: how far each task's score falls when a feature of every row is another row's."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

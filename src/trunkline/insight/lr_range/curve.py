@@ -1,4 +1,4 @@
-"""From the losses of a rate's sweep, beside those of a training at the configured rate, to a rate."""
+"""Loss curve of a sweep, beside that of a training at the configured rate, and the rate that follows."""
 
 import math
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 @final
 @dataclass(frozen=True)
 class Reading:
-    """What a sweep says about a subnet's rate.
+    """Result of a sweep for one subnet's learning rate.
 
     Attributes:
         suggestion: the rate to take.

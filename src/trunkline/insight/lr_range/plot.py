@@ -1,4 +1,4 @@
-"""The curves of a range test as a picture that needs nothing but a browser, by day and by night."""
+"""Plot of a range test that needs nothing but a browser, by day and by night."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the range tests of all subnets came to."""
+"""Results of the range tests of all subnets."""
 
 import json
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Pieces of work in processes of their own."""
+"""Worker processes."""

@@ -1,4 +1,4 @@
-"""Work that is done one piece after another here, or side by side in processes of their own."""
+"""A pool: work that is done one piece after another here, or side by side in processes of their own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A process that does pieces of work, one after another, for the one that started it.
+"""A worker process: it does pieces of work, one after another, for the one that started it.
 
 It reads a JSON object a line: first what the pieces have in common, then pieces. It answers with lines of its own. When
 what it reads ends, it stops, in the midst of a piece too: so it does not outlive who started it.

@@ -1,1 +1,1 @@
-"""Intervals and resampled scores."""
+"""Statistics: intervals and resampled scores."""

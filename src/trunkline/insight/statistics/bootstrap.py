@@ -1,4 +1,4 @@
-"""Headline metrics of many runs on the same resamples of the test rows."""
+"""Paired bootstrap: headline metrics of many runs on the same resamples of the test rows."""
 
 from collections.abc import Hashable, Mapping
 from typing import TypeVar

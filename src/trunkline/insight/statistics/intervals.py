@@ -1,4 +1,4 @@
-"""Intervals of differences, from the variance between seeds and that between test rows."""
+"""Confidence intervals of differences, from the variance between seeds and that between test rows."""
 
 import math
 from collections.abc import Sequence

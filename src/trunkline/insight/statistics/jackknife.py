@@ -1,4 +1,4 @@
-"""Rows in groups that are left out in turn, and rows that stand in for one another within their group."""
+"""Delete-a-group jackknife, and permutations within the groups."""
 
 import math
 from typing import final

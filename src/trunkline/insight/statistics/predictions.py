@@ -1,4 +1,4 @@
-"""What a run says of the test rows, and what the headline metric of each task reads of it."""
+"""Predictions of a run on the test rows, as the headline metric of each task reads them."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What an interval allows one to say."""
+"""Verdicts: what an interval allows one to say."""
 
 from trunkline.insight.statistics.intervals import Interval
 

@@ -1,4 +1,4 @@
-"""Headline metrics of rows that count several times: for many weightings at once, from one sort.
+"""Weighted headline metrics: for many weightings of the rows at once, from one sort.
 
 Each maker looks at N rows once and gives a function from weights `[N, B]`, in which column b says how often each row
 counts in the b-th resample, to the metric of each resample `[B]`; NaN where it is not defined there.

@@ -1,4 +1,4 @@
-"""One feature column's way into ids or numbers: fitted on training rows, saved as JSON, applied to any rows."""
+"""Feature kinds: each column's way into ids or numbers, fitted on training rows, applied to any rows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields

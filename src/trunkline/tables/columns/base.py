@@ -1,4 +1,4 @@
-"""The contract of a feature kind: what a config says, what training rows teach, and what encodes any rows."""
+"""Base classes of feature kinds: what a config says, what training rows teach, and what encodes any rows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""True or false."""
+"""Boolean features."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -56,7 +56,7 @@ class Boolean(NumberFeature):
 
 @final
 class BooleanFitter(NumberFitter):
-    """Whether any training row is missing.
+    """Learns whether any training row is missing.
 
     Args:
         feature: whose column it is.

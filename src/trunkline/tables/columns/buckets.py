@@ -1,4 +1,4 @@
-"""Ids without a vocabulary: each value's hash is its row of the embedding table."""
+"""Hashed ids: each value's hash is its row of the embedding table."""
 
 from collections.abc import Mapping
 from typing import Any, Self, final

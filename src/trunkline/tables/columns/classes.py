@@ -1,4 +1,4 @@
-"""The values of a multiclass label."""
+"""Classes of a multiclass label."""
 
 from collections.abc import Sequence
 from typing import final

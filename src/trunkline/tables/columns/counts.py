@@ -1,4 +1,4 @@
-"""How often each value of a column occurs, over rows that arrive in chunks."""
+"""Value counts of a column, over rows that arrive in chunks."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, final

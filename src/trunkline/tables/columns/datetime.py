@@ -1,4 +1,4 @@
-"""Moments, as the cycles they lie in."""
+"""Datetime features, as the cycles that moments lie in."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

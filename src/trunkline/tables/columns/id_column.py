@@ -1,4 +1,4 @@
-"""One id a row: a category of the training rows, or a hashed value."""
+"""Categorical and hashed features: one id a row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Missing numbers: filled with 0, and said so."""
+"""Missing-value indicators."""
 
 import math
 

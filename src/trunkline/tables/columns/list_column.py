@@ -1,4 +1,4 @@
-"""A list of ids a row: a bag, or a sequence that keeps its latest elements."""
+"""Bag and sequence features: a list of ids a row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

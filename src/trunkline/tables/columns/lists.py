@@ -1,4 +1,4 @@
-"""The elements of a column of lists, flat."""
+"""The flat elements of a column of lists."""
 
 from typing import NamedTuple, NoReturn, final
 
@@ -11,7 +11,7 @@ from trunkline.tables.rows import BadValue
 
 @final
 class Elements(NamedTuple):
-    """What the lists of some rows hold.
+    """Flat elements of a column of lists.
 
     Attributes:
         values: all elements in order, none of them null.

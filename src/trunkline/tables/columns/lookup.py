@@ -1,4 +1,4 @@
-"""Where each value stands in a vocabulary."""
+"""Vocabulary lookup: where each value stands."""
 
 from typing import Protocol, final
 

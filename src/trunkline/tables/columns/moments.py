@@ -1,4 +1,4 @@
-"""Mean and spread of rows that arrive in chunks."""
+"""Streaming mean and variance of rows that arrive in chunks."""
 
 from typing import Any, final
 

@@ -1,4 +1,4 @@
-"""Numbers, standardised."""
+"""Numeric features, standardised."""
 
 import math
 from dataclasses import dataclass

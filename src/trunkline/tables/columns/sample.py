@@ -1,4 +1,4 @@
-"""Quantiles of rows that arrive in chunks, from an even sample of bounded size."""
+"""Streaming quantiles of rows that arrive in chunks, from an even sample of bounded size."""
 
 import math
 from functools import lru_cache

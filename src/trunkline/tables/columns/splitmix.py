@@ -1,4 +1,4 @@
-"""A good mixer of 64 bits."""
+"""SplitMix64: a mixer of 64 bits."""
 
 import numpy as np
 

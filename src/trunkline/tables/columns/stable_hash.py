@@ -1,4 +1,4 @@
-"""A hash of ids that every machine, process and version agrees on."""
+"""Stable hashing of ids: every machine, process and version agrees."""
 
 from functools import lru_cache
 

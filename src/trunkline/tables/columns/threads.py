@@ -1,4 +1,4 @@
-"""The processors that polars uses, for work done beside it."""
+"""Thread pool for column work, of as many threads as polars uses."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

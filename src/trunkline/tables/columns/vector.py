@@ -1,4 +1,4 @@
-"""Vectors of numbers, each component standardised."""
+"""Vector features, each component standardised."""
 
 import math
 from dataclasses import dataclass

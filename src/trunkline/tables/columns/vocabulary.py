@@ -1,4 +1,4 @@
-"""Values of the training rows, each with a row of the embedding table."""
+"""Vocabularies: values of the training rows, each with a row of the embedding table."""
 
 from collections.abc import Mapping
 from typing import Any, Self, final

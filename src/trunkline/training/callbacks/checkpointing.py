@@ -1,4 +1,4 @@
-"""Where the training stands, kept."""
+"""Checkpointing callback."""
 
 import math
 import time

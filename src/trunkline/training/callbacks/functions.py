@@ -1,4 +1,4 @@
-"""Functions that are told of a training's start and of its lines."""
+"""Callbacks from plain functions."""
 
 from collections.abc import Callable
 from typing import Any, final

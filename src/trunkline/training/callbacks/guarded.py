@@ -1,4 +1,4 @@
-"""A user's callback: what it draws and what it raises must not reach the training."""
+"""A guard around a user's callback: what it draws and what it raises must not reach the training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

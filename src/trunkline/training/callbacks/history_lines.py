@@ -1,4 +1,4 @@
-"""The history, line by line, and whoever else is shown it."""
+"""History callback: the history, line by line, and the trackers that are shown it."""
 
 from typing import final
 

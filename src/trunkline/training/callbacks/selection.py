@@ -1,4 +1,4 @@
-"""The best epoch on the validation rows, and when to stop waiting for a better one."""
+"""Selection and early stopping: the best epoch on the validation rows, and how long to wait for a better one."""
 
 from collections.abc import Callable
 from typing import final

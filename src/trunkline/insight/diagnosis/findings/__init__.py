@@ -1,4 +1,4 @@
-"""What can be wrong with a training: one detector a file, from what was observed to findings."""
+"""Detectors: from observations to findings, one detector a file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A loss that was no number."""
+"""Losses that were not a number."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

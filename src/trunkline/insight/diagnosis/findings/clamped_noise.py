@@ -1,4 +1,4 @@
-"""A learned σ that has run into its bound."""
+"""Learned σ at its clamp."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Two tasks pull at what they share in opposite directions."""
+"""Conflicting gradients: two tasks pull at what they share in opposite directions."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""Columns that say nothing, having one value."""
+"""Constant columns."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

@@ -1,4 +1,4 @@
-"""Layers most of whose ReLU units are 0 in every row: what a rate too high leaves behind."""
+"""Dead ReLU layers: most of their units are 0 in every row, as a learning rate too high leaves them."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

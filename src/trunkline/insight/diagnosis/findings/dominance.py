@@ -1,4 +1,4 @@
-"""One task's gradient drowns the others' in what they share."""
+"""Dominance: one task's gradient drowns the others' in what they share."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Columns whose values move between training and later rows."""
+"""Drift: columns whose values move between training and later rows."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

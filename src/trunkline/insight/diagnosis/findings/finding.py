@@ -1,4 +1,4 @@
-"""One thing that is wrong, with its evidence and the line of the config that would change it."""
+"""A finding: what is wrong, its evidence, and the line of the config that would change it."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -7,7 +7,7 @@ from typing import Any, final
 @final
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a detector found.
+    """A finding of a detector.
 
     Attributes:
         kind: the detector's name.

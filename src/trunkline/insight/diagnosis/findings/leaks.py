@@ -1,4 +1,4 @@
-"""A column that gives the label away."""
+"""Leaks: columns that give a label away."""
 
 from statistics import median
 

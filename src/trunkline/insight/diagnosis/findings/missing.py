@@ -1,4 +1,4 @@
-"""Columns without values: in nearly all rows, or in other rows than those of training."""
+"""Missing values: in nearly all rows, or in other rows than those of training."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""All that a diagnosis has seen of a training and its rows."""
+"""Observations: all that a diagnosis has seen of a training and its rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trunkline.insight.diagnosis.rates import rate_of
 @final
 @dataclass(frozen=True)
 class Judged:
-    """How many rows of each label a binary task's AUC rests on.
+    """Numbers of rows of each label that a binary task's AUC rests on.
 
     Attributes:
         auc: over the validation rows; None where one label is missing.
@@ -31,7 +31,7 @@ class Judged:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Observations:
-    """What was seen; None where nobody could look.
+    """Observations; None where nobody could look.
 
     Attributes:
         config: the config.

@@ -1,4 +1,4 @@
-"""Binary labels too rare in the validation rows to judge by."""
+"""Rare labels: too few positives among the validation rows to judge by."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

@@ -1,4 +1,4 @@
-"""Validation or test rows that stand in the training rows already."""
+"""Duplicate rows: validation or test rows that stand in the training rows already."""
 
 import math
 

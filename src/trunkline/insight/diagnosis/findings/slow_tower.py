@@ -1,4 +1,4 @@
-"""A task still learns when others have begun to overfit: its tower's rate is too low."""
+"""Slow towers: a task still learns when others have begun to overfit; its tower's learning rate is too low."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

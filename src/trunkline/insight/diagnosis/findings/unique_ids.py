@@ -1,4 +1,4 @@
-"""Columns of ids that can only be learnt by heart."""
+"""Unique ids: columns that can only be learnt by heart."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

@@ -1,4 +1,4 @@
-"""Ids that training did not have."""
+"""Unseen ids: later rows hold ids that training did not have."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
 from trunkline.insight.diagnosis.findings.observations import Observations

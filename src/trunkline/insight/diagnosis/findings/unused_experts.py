@@ -1,4 +1,4 @@
-"""Experts that no gate lets through."""
+"""Unused experts: no gate lets them through."""
 
 from trunkline.inference.gating import UNUSED, unused_experts
 from trunkline.insight.diagnosis.findings.finding import Finding

@@ -1,1 +1,1 @@
-"""What a network, a training and its rows show, in figures; what to make of them is said in `findings`."""
+"""Measurements of a network, a training and its rows; what to make of them is said in `findings`."""

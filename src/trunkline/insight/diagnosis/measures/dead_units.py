@@ -1,4 +1,4 @@
-"""Units that a ReLU holds at 0 whatever the row."""
+"""Dead units: a ReLU holds them at 0 whatever the row."""
 
 from dataclasses import dataclass
 from typing import Any, final

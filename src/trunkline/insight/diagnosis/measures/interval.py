@@ -1,4 +1,4 @@
-"""How well an area under a ROC curve is known."""
+"""Confidence interval of an area under a ROC curve."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Where a column has no value."""
+"""Missing values of encoded columns."""
 
 from collections.abc import Mapping
 

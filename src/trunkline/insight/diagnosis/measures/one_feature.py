@@ -1,4 +1,4 @@
-"""How well each column predicts a task all by itself."""
+"""Single-feature scores: how well each column predicts a task all by itself."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""How hard, and which way, each task pulls at what the tasks share."""
+"""Gradient norms and cosines of the tasks in what they share."""
 
 from collections.abc import Sequence
 

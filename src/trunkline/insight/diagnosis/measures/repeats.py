@@ -1,4 +1,4 @@
-"""Rows that stand twice: in features and labels, and in two parts."""
+"""Duplicates: rows that stand twice, in features and labels, and in two parts."""
 
 import math
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ Hashes = NDArray[np.uint64]
 @final
 @dataclass(frozen=True)
 class Repeats:
-    """How a part's rows repeat the training rows.
+    """Duplicates between a part and the training rows.
 
     Attributes:
         rows: of the part that were looked at.

@@ -1,4 +1,4 @@
-"""How far a column's values have moved between two parts."""
+"""Distribution shift of columns between two parts."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How many values a column has: one alone, or another one in every row."""
+"""Numbers of distinct values: one alone, or another one in every row."""
 
 from collections.abc import Iterator
 
