@@ -27,11 +27,11 @@ from trunkline.runs.history import History
 from trunkline.sharing import SharedBottom
 from trunkline.tables import Batch, Batches, Store
 from trunkline.tasks import Binary
-from trunkline.trackers import Tracking
 from trunkline.training.callbacks.checkpointing import Checkpointing
 from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.loop import Loop
+from trunkline.training.tracking import Tracking
 
 TASKS = ("income", "never_married", "college")
 MOST = 1.15

@@ -40,10 +40,10 @@ from trunkline.nn.inputs import Inputs
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import History
 from trunkline.tables import Batch, Batches, Store
-from trunkline.trackers import Tracking
 from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.loop import Loop
+from trunkline.training.tracking import Tracking
 
 WIDTH, HIDDEN, TOWER, LR, BATCH = 8, (256, 128), (64,), 0.001, 2048
 HABITS = 0.02

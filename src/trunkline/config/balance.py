@@ -7,14 +7,14 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES
 from trunkline.config.section import Chosen, Positive, Section, chosen
 
-_gradients = chosen(GRADIENTS.options)
+_gradients = chosen(GRADIENTS.options, per_task=True)
 
 
 def _without_gradients(value: Any) -> Any:
     return None if value in (None, "none", {"kind": "none"}) else _gradients(value)
 
 
-Objective = Annotated[Chosen, BeforeValidator(chosen(OBJECTIVES.options))]
+Objective = Annotated[Chosen, BeforeValidator(chosen(OBJECTIVES.options, per_task=True))]
 Gradients = Annotated[
     Chosen | None,
     BeforeValidator(_without_gradients),

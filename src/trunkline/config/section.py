@@ -56,7 +56,11 @@ def kind_alone(value: Any) -> Any:
 
 
 def chosen(
-    options_of: Callable[[str], Options], *, default: str | None = None, common: type[Chosen] = Chosen
+    options_of: Callable[[str], Options],
+    *,
+    default: str | None = None,
+    common: type[Chosen] = Chosen,
+    per_task: bool = False,
 ) -> Callable[[Any], Any]:
     """A validator of a `Chosen`.
 
@@ -64,6 +68,7 @@ def chosen(
         options_of: the options of a name; raises `UserError` for an unknown one.
         default: the kind where options are given without one.
         common: the model, whose own fields every kind takes.
+        per_task: a number for each task, by its name, may stand where the constructor takes a list of them.
     """
     shared = [name for name in common.model_fields if name != "kind"]
 
@@ -81,12 +86,12 @@ def chosen(
             raise ValueError(str(error)) from None
         own = {name: v for name, v in raw.items() if name not in ("kind", *shared)}
         declared = {name: raw[name] for name in shared if name in raw}
-        return {"kind": raw["kind"], **declared, **_checked(raw["kind"], own, known, shared)}
+        return {"kind": raw["kind"], **declared, **_checked(raw["kind"], own, known, shared, per_task)}
 
     return check
 
 
-def _checked(kind: str, raw: Mapping[str, Any], known: Options, shared: list[str]) -> dict[str, Any]:
+def _checked(kind: str, raw: Mapping[str, Any], known: Options, shared: list[str], per_task: bool) -> dict[str, Any]:
     problems, values = [], {}
     for name in raw:
         if name not in known:
@@ -99,10 +104,9 @@ def _checked(kind: str, raw: Mapping[str, Any], known: Options, shared: list[str
         if value is inspect.Parameter.empty:
             problems.append(f"{name} is missing; {kind} needs it")
             continue
-        # A number for each task may stand where the constructor takes a list of them.
-        per_task = isinstance(value, dict) and not _takes_mapping(annotation)
+        by_task = per_task and isinstance(value, dict) and not _takes_mapping(annotation)
         try:
-            checked = TypeAdapter(dict[str, float] if per_task else annotation).validate_python(value)
+            checked = TypeAdapter(dict[str, float] if by_task else annotation).validate_python(value)
             # As YAML would give it back, lest a config differ from its own file.
             values[name] = checked if str(annotation).startswith("tuple[") else _lists(checked)
         except ValidationError as error:
