@@ -22,7 +22,7 @@ def build_method(config: Chosen, table: Registry[M], tasks: Sequence[Task], *, p
     return make_method(
         table,
         config.kind,
-        config.values,
+        config.options,
         tasks=[task.name for task in tasks],
         exponents=[task.exponent for task in tasks],
         parameters=parameters,

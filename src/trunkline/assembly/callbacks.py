@@ -14,6 +14,6 @@ def build_callbacks(config: TrainingConfig) -> list[Callback]:
     problems, made = Problems(), list[Callback]()
     for one in config.callbacks:
         with problems.collect("training.callbacks: "):
-            made.append(CALLBACKS.make(one.kind, one.values))
+            made.append(CALLBACKS.make(one.kind, one.options))
     problems.raise_if_any()
     return made

@@ -54,7 +54,7 @@ def check_config(config: Config) -> list[Task]:
 def _some_inputs(config: Config) -> Inputs:
     """Inputs of which every part of a network can be made: the features that the config names to it, and a number."""
     sharing = config.network.sharing
-    asked = [sharing.values.get(option) for option in ARCHITECTURES.find(sharing.kind).uses_features]
+    asked = [sharing.options.get(option) for option in ARCHITECTURES.find(sharing.kind).uses_features]
     names = [name for one in asked for name in ([one] if isinstance(one, str) else one or ())]
     known = dict.fromkeys([*names, "a feature", "another feature"])
     return Inputs(

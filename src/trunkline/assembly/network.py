@@ -38,7 +38,7 @@ def build_network(config: Config, tasks: Sequence[Task], inputs: Inputs) -> Netw
     try:
         sharing = ARCHITECTURES.make(
             c.sharing.kind,
-            c.sharing.values,
+            c.sharing.options,
             in_features=embedding.out_features,
             tasks=[task.name for task in tasks],
             features=places,
@@ -65,8 +65,8 @@ def build_embedding(config: NetworkConfig, inputs: Inputs) -> Embedding:
             inputs.numbers,
             lists=inputs.lists,
             quantiles=inputs.quantiles,
-            numeric=lambda grids: NUMBERS.make(numbers.kind, numbers.values, quantiles=grids),
-            interaction=lambda fields: INTERACTIONS.make(interaction.kind, interaction.values, fields=fields),
+            numeric=lambda grids: NUMBERS.make(numbers.kind, numbers.options, quantiles=grids),
+            interaction=lambda fields: INTERACTIONS.make(interaction.kind, interaction.options, fields=fields),
             sparse_above=config.embedding.sparse_above,
         )
     except UserError as error:

@@ -17,7 +17,8 @@ def build_tasks(config: Config) -> list[Task]:
     """
     problems, tasks = Problems(), list[Task]()
     for name, c in config.tasks.items():
-        own: dict[str, Any] = {"where": c.where, "space": c.space, "weight": c.weight, "reads": c.reads, **c.values}
+        own: dict[str, Any] = {"where": c.where, "space": c.space, "weight": c.weight, "reads": c.reads, **c.options}
+        own |= {"meanings": tuple((c.values or {}).items()), "missing": c.missing or ()}
         own |= {"label": c.label or name, "gradient": c.gradient, "further_metrics": c.metrics or ()}
         with problems.collect():
             tasks.append(TASK_KINDS[c.kind](name=name, **own))

@@ -61,7 +61,7 @@ class Config(Section):
                     check_features(made)
             problems.raise_if_any()
             # What a kind decides itself (a sequence without a target has a bag's defaults) is written out.
-            return {f.name: FeatureConfig(kind=f.kind, **{**features[f.name].values, **f.options}) for f in made}
+            return {f.name: FeatureConfig(kind=f.kind, **{**features[f.name].options, **f.options}) for f in made}
         return features
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ class Config(Section):
         problems = []
         for place in ("objective", "gradients"):
             method = getattr(self.balance, place)
-            for option, value in (method.values if method else {}).items():
+            for option, value in (method.options if method else {}).items():
                 if isinstance(value, dict) and option != "arguments" and set(value) != set(self.tasks):
                     problems.append(
                         f"balance.{place}.{option} names {', '.join(value) or 'nothing'}; "

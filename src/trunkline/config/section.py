@@ -45,7 +45,7 @@ class Chosen(Section):
     kind: str
 
     @property
-    def values(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The options."""
         return dict(self.__pydantic_extra__ or {})
 

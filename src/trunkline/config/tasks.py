@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 from trunkline.config.section import Chosen, chosen
 from trunkline.registry import Options
 from trunkline.tasks import TASK_KINDS
+from trunkline.tasks.base import word
 
 Calibrate = Literal["none", "temperature", "isotonic"]
 
@@ -23,6 +24,16 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _none_if_missing(value: Any) -> Any:
+    return None if value == "missing" else value
+
+
+def _words(value: Any) -> Any:
+    """A number that stands where a word is wanted is the word that spells it."""
+    given = value if isinstance(value, (list, tuple)) else (value,)
+    return [word(one) if isinstance(one, (int, float)) else one for one in given]
+
+
 class TaskConfig(Chosen):
     """A task; see `tasks.Task`, and the kind's class for options of its own."""
 
@@ -32,6 +43,10 @@ class TaskConfig(Chosen):
     """A binary task: only rows in which it happened count."""
     space: str | None = None
     """A binary task without which this one cannot happen: trained over all rows through the joint probability."""
+    values: dict[str, Annotated[str | float | None, BeforeValidator(_none_if_missing)]] | None = None
+    """What words and numbers in the label's column stand for: `{bought: 1, returned: 0, "?": missing}`."""
+    missing: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
+    """Words and numbers in the label's column that mean "not observed"."""
     weight: str | None = None
     """Column of row weights, 0 or above."""
     reads: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()

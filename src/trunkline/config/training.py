@@ -12,7 +12,7 @@ from trunkline.trackers import TRACKERS
 
 def _can_be_made(tracker: Chosen) -> Chosen:
     try:
-        TRACKERS.make(tracker.kind, tracker.values)
+        TRACKERS.make(tracker.kind, tracker.options)
     except UserError as error:
         raise ValueError(str(error)) from None
     return tracker

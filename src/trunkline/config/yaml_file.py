@@ -18,7 +18,10 @@ REPEATED = 100_000
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key that stands twice, or is no text, is an error."""
+    """Plain YAML in which a key that stands twice, or is no text, is an error.
+
+    `Yes`, `no`, `on` and the like are words, as in YAML 1.2: `positive: Yes` names one.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         if isinstance(node, yaml.MappingNode):  # a tag may put anything here; what is above refuses it
@@ -34,6 +37,12 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _refused(problem: str, node: yaml.Node) -> yaml.YAMLError:

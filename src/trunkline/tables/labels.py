@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any, Self, final, get_type_hints
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.tables.columns.classes import Classes, Value
 from trunkline.tables.columns.moments import Moments
+from trunkline.tables.label_values import read_labels
 from trunkline.tables.rows import ROW, BadValue, refuse_where
 from trunkline.tasks import Binary, LabelFacts, Ordinal, Task, sample_space
 
@@ -32,10 +33,13 @@ class Labels:
     Attributes:
         tasks: the tasks, with `center`, `scale` and `classes` filled in.
         classes: the values of each leveled task's label (multiclass, ordinal), by place.
+        weight_scales: the power of two that row weights are multiplied by, of tasks whose weights are so large or small
+            that float32 would not hold them.
     """
 
     tasks: tuple[Task, ...]
     classes: dict[str, list[Value]]
+    weight_scales: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, tasks: Sequence[Task], frame: pl.DataFrame) -> "Labels":
@@ -87,7 +91,8 @@ class Labels:
             values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
             try:
                 refuse_where(series, ~((values >= 0) & (values <= HEAVIEST)), f"weights lie from 0 to {HEAVIEST:g}")
-                weights[task.name] = torch.from_numpy(values.astype(np.float32))
+                scaled = values * self.weight_scales.get(task.name, 1.0)
+                weights[task.name] = torch.from_numpy(scaled.astype(np.float32))
             except BadValue as error:
                 problems.add(f"task {task.name}: {error.in_table(frame)}")
         problems.raise_if_any()
@@ -96,7 +101,9 @@ class Labels:
     def to_json(self) -> dict[str, Any]:
         """What training rows taught, by task, in plain values."""
         return {
-            task.name: task.learned() | ({"levels": self.classes[task.name]} if task.leveled else {})
+            task.name: task.learned()
+            | ({"levels": self.classes[task.name]} if task.leveled else {})
+            | ({"weight_scale": self.weight_scales[task.name]} if task.name in self.weight_scales else {})
             for task in self.tasks
         }
 
@@ -111,18 +118,28 @@ class Labels:
             raise UserError(f"labels must be those of the tasks {', '.join(task.name for task in tasks)}")
         problems, fitted = Problems(), list[Task]()
         classes: dict[str, list[Value]] = {}
+        scales: dict[str, float] = {}
         for task in tasks:
             with problems.collect():
-                known = _learned_fields(task, learned[task.name])
+                told = dict(learned[task.name]) if isinstance(learned[task.name], Mapping) else learned[task.name]
+                if isinstance(told, dict) and task.weight is not None and "weight_scale" in told:
+                    scales[task.name] = _scale(task, told.pop("weight_scale"))
+                known = _learned_fields(task, told)
                 fitted.append(task.with_learned(known))
                 if task.leveled:
                     classes[task.name] = known["levels"]
         problems.raise_if_any()
-        return cls(tuple(fitted), classes)
+        return cls(tuple(fitted), classes, scales)
 
     @cached_property
     def _known(self) -> dict[str, Classes]:
         return {name: Classes(values) for name, values in self.classes.items()}
+
+
+def _scale(task: Task, value: Any) -> float:
+    if type(value) is not float or not 0 < value < math.inf:
+        raise UserError(f"labels of task {task.name}: weight_scale {value!r}: it must be a number above 0")
+    return value
 
 
 def _learned_fields(task: Task, learned: Any) -> dict[str, Any]:
@@ -187,6 +204,7 @@ class LabelsFitter:
             if task.leveled
         }
         self._seen = {task.name: _Seen() for task in tasks}
+        self._heaviest: dict[str, float] = {}
         self._wrong: dict[str, str] = {}
         self._rows = 0
 
@@ -202,6 +220,10 @@ class LabelsFitter:
         labels, wrong = _encode(tasks, frame, self._classes, learn=new, start=self._rows)
         self._wrong |= wrong
         self._rows += len(frame)
+        for task in tasks:
+            if task.weight in frame.columns and frame[task.weight].dtype.is_numeric():
+                heaviest = frame[task.weight].cast(pl.Float64).fill_nan(None).max()
+                self._heaviest[task.name] = max(self._heaviest.get(task.name, 0.0), float(heaviest or 0.0))  # type: ignore[arg-type]
         if not self._wrong:
             for name, label in sample_space(self._tasks, labels).items():
                 self._seen[name].see(label)
@@ -227,6 +249,8 @@ class LabelsFitter:
                 fitted.append(self._known[task.name])
             elif not seen.moments.count:
                 problems.add(f"task {task.name}: column {task.column!r} has no observed label in train{inside}")
+            elif self._heaviest.get(task.name) == 0.0:
+                problems.add(f"task {task.name}: weight column {task.weight!r} has no weight above 0 in train")
             elif not seen.varied:
                 classes = self._classes.get(task.name)
                 value = f"{seen.first:g}" if classes is None else repr(classes.values[int(seen.first)])
@@ -240,7 +264,13 @@ class LabelsFitter:
         problems.raise_if_any()
         # An ordinal task knows the order of its levels, and those that training rows happen not to have.
         levels |= {task.name: list(task.values) for task in fitted if isinstance(task, Ordinal)}
-        return Labels(tuple(fitted), levels)
+        return Labels(tuple(fitted), levels, _weight_scales(self._heaviest))
+
+
+def _weight_scales(heaviest: Mapping[str, float]) -> dict[str, float]:
+    """Powers of two that bring the largest weights near 1, where they are far from it."""
+    exponents = {name: math.frexp(weight)[1] for name, weight in heaviest.items() if 0 < weight <= HEAVIEST}
+    return {name: math.ldexp(1.0, -power) for name, power in exponents.items() if not -30 <= power <= 100}
 
 
 def _sorted(values: Sequence[Value]) -> list[Value]:
@@ -292,9 +322,13 @@ def _encode(
         if task.column not in present:
             hint = did_you_mean(task.column, present)
             wrong[task.name] = f"task {task.name}: label column {task.column!r} is not in the table{hint}"
-    for task in (task for task in tasks if task.name not in wrong):
+    for task in _where_last(tasks, wrong):
         series = frame.get_column(task.column)
+        inside = _inside(task, tasks, labels)
+        if inside is not None:
+            series = series.set(pl.Series(~inside), None)
         try:
+            series = read_labels(task, series)
             if isinstance(task, Ordinal):
                 _refuse_far(series)
             if task.leveled:
@@ -321,6 +355,36 @@ def _encode(
     return labels, wrong
 
 
+def _where_last(tasks: Sequence[Task], wrong: Collection[str]) -> list[Task]:
+    """The tasks that are not wrong, each behind the one that says which of its rows count."""
+    by_name, order = {task.name: task for task in tasks}, dict[str, Task]()
+
+    def visit(task: Task) -> None:
+        for outer in (task.where, task.space):
+            if outer in by_name and outer not in order:
+                visit(by_name[outer])
+        order[task.name] = task
+
+    for task in tasks:
+        visit(task)
+    return [task for name, task in order.items() if name not in wrong]
+
+
+def _inside(task: Task, tasks: Sequence[Task], labels: Mapping[str, Tensor]) -> np.ndarray | None:
+    """`[N]`, true where a task's rows count by its `where`; None where all do, or nobody can tell."""
+    by_name = {one.name: one for one in tasks}
+    while task.space is not None and task.space in by_name:
+        task = by_name[task.space]
+    needed, outer = list[Task](), by_name.get(task.where or "")
+    while outer is not None:
+        needed.append(outer)
+        outer = by_name.get(outer.where or outer.space or "")
+    if not needed or any(one.name not in labels for one in needed):
+        return None
+    inside: np.ndarray = (sample_space(needed, labels)[needed[0].name] == 1).numpy()
+    return inside
+
+
 def _of_all(error: BadValue, frame: pl.DataFrame, start: int) -> UserError:
     """The error with the row's number in the whole table, of which `start` rows came before the frame."""
     error.index += 0 if ROW in frame.columns else start
@@ -342,7 +406,9 @@ def _encode_numbers(task: Task, series: pl.Series) -> np.ndarray:
             # A single word makes text of a column of numbers: it is the word that is wrong then.
             wordy = series.is_not_null() & series.cast(pl.Float64, strict=False).is_null()
             if not wordy.filter(series.is_not_null()).all():
-                refuse_where(series, wordy, needs)
+                refuse_where(series, wordy, f"{needs}; say in tasks.{task.name} what it means: `missing` or `values`")
+            if isinstance(task, Binary):
+                needs += f"; for words say tasks.{task.name}.positive, the one that stands for 1, or `values`"
         raise UserError(f"column {series.name!r} is {series.dtype} ({shown} …); {needs}")
     values = series.cast(pl.Float64).to_numpy()
     refuse_where(series, np.isinf(values), "labels are finite; leave the field empty where it is not observed")

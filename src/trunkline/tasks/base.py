@@ -16,6 +16,13 @@ INTERVAL = 0.9
 """Share of the labels that an interval is meant to hold."""
 
 
+def word(value: str | float | bool) -> str:
+    """How a value stands in a column of text: a number without needless digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.17g}" if isinstance(value, (int, float)) else value
+
+
 def learned(default: Any) -> Any:
     """A field that the training rows fill in, not the user."""
     return field(default=default, metadata={"learned": True})
@@ -32,6 +39,9 @@ class Task(ABC):
         where: name of a binary task; only rows in which it happened count.
         space: name of a binary task without which this binary one cannot happen: the tower estimates p(this | that),
             the loss is that of p(that)·p(this | that) over all rows (see `tasks.space`).
+        meanings: what words and numbers in the label's column stand for, in pairs; None for "missing". Others count as
+            they are.
+        missing: words and numbers in the label's column that mean "not observed".
         weight: column of row weights (>= 0); they are normalised to mean 1 over the observed rows of a batch.
         reads: tasks whose estimates this task's tower receives as features.
         further_metrics: to report beside those of the kind, by name.
@@ -46,6 +56,8 @@ class Task(ABC):
     label: str = ""
     where: str | None = None
     space: str | None = None
+    meanings: tuple[tuple[str, str | float | None], ...] = ()
+    missing: tuple[str, ...] = ()
     weight: str | None = None
     reads: tuple[str, ...] = ()
     further_metrics: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def check_trackers(configs: Iterable[Chosen]) -> None:
     problems = Problems()
     for config in configs:
         with problems.collect():
-            TRACKERS.make(config.kind, config.values).check()
+            TRACKERS.make(config.kind, config.options).check()
     problems.raise_if_any()
 
 
@@ -39,7 +39,7 @@ class Tracking:
     """
 
     def __init__(self, configs: Sequence[Chosen], run: RunFolder) -> None:
-        self._trackers = {config.kind: TRACKERS.make(config.kind, config.values) for config in configs}
+        self._trackers = {config.kind: TRACKERS.make(config.kind, config.options) for config in configs}
         self._run, self._step = run, 0
         self._started: dict[str, Tracker] = {}
 

@@ -144,7 +144,7 @@ def test_a_task_alone_has_the_same_network_and_rates():
 
     assert list(buy.tasks) == ["buy"]
     assert buy.tasks["buy"].reads == ()
-    assert buy.network.sharing.values["specific"] == {"buy": 3}
+    assert buy.network.sharing.options["specific"] == {"buy": 3}
     assert buy.network.dropout == 0.2
     assert buy.balance.objective.kind == "sum"
     assert buy.balance.gradients is None
@@ -163,7 +163,7 @@ def test_a_task_with_a_where_stands_alone(select):
 
 def test_an_architecture_that_names_tasks_names_the_one():
     mine = config(network={"sharing": {"kind": "aitm", "chain": ["click", "dwell", "buy"]}})
-    assert alone_config(mine, "buy", INPUTS).network.sharing.values["chain"] == ["buy"]
+    assert alone_config(mine, "buy", INPUTS).network.sharing.options["chain"] == ["buy"]
 
 
 def test_single_task_networks_choose_among_the_same_rates_and_no_others():

@@ -37,7 +37,7 @@ def clamped_noise(observations: Observations) -> list[Finding]:
 
 def _remedy(observations: Observations, name: str, high: bool) -> str:
     task = observations.config.tasks[name]
-    if task.kind == Regression.kind and task.values.get("standardize") is False:
+    if task.kind == Regression.kind and task.options.get("standardize") is False:
         return f"tasks.{name}.standardize: true"
     if high:
         return f"tasks.{name}.kind: lognormal"

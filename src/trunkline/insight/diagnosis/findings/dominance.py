@@ -55,7 +55,7 @@ def _remedy(observations: Observations, loud: list[str]) -> str:
     balance, tasks = observations.config.balance, observations.config.tasks
     for name in loud:
         task = tasks[name]
-        if task.kind == Regression.kind and task.values.get("standardize") is False:
+        if task.kind == Regression.kind and task.options.get("standardize") is False:
             return f"tasks.{name}.standardize: true"
     if balance.objective.kind in ("sum", "fixed"):
         return "balance.objective: uncertainty"

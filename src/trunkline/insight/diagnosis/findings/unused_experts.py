@@ -41,5 +41,5 @@ def _remedy(observations: Observations, sure: list[str], used: int) -> str:
     rated = [name for name in sure if observations.rate(name) > observations.config.optimizer.lr]
     if rated:
         return rate_line("gate.*", observations.rate(rated[0]) / LOWER)
-    option = "experts" if "experts" in observations.config.network.sharing.values else "shared"
+    option = "experts" if "experts" in observations.config.network.sharing.options else "shared"
     return f"network.sharing.{option}: {max(used, 1)}"

@@ -1,0 +1,142 @@
+"""Labels as people write them: words, marks and rows that do not count."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trunkline.assembly.tasks import build_tasks
+from trunkline.config import Config
+from trunkline.errors import UserError
+from trunkline.tables import Labels
+
+WORDS = [("Yes", "No"), ("true", "false"), ("ja", "nein"), ("oui", "non"), ("+", "-"), ("2", "1"), ("ÄPFEL", "birnen")]
+
+
+def tasks(**given):
+    return build_tasks(Config.make({"data": {"train": "x"}, "tasks": given}))
+
+
+def encoded(frame, **given):
+    labels = Labels.fit(tasks(**given), frame)
+    again = Labels.from_json(tasks(**given), json.loads(json.dumps(labels.to_json())))
+    found = {name: values.tolist() for name, values in labels.encode(frame).items()}
+    for name, values in again.encode(frame).items():
+        np.testing.assert_array_equal(values, found[name])
+    return found
+
+
+@pytest.mark.parametrize(("yes", "no"), WORDS)
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+def test_two_words_of_any_language(yes, no, kind):
+    frame = pl.DataFrame({"y": pl.Series([yes, no, None, f" {yes} ", no], dtype=pl.String).cast(kind)})
+    for task in ({"positive": yes}, {"positive": yes, "negative": no}, {"values": {yes: 1, no: 0}}):
+        found = encoded(frame, y={"kind": "binary", **task})["y"]
+        np.testing.assert_array_equal(found, [1, 0, np.nan, 1, 0])
+
+
+def test_a_third_word_is_refused_with_its_row_where_the_second_is_known():
+    frame = pl.DataFrame({"y": ["Yes", "No", "maybe", "Yes"]})
+    with pytest.raises(UserError, match=r"column 'y' holds 'maybe' in row 3; a label of y is 'Yes' or 'No'"):
+        encoded(frame, y={"kind": "binary", "positive": "Yes", "negative": "No"})
+    assert encoded(frame, y={"kind": "binary", "positive": "Yes"})["y"] == [1, 0, 0, 1]
+    with pytest.raises(UserError, match=r"holds 'yes' in row 2; that is nearly 'Yes'"):
+        encoded(pl.DataFrame({"y": ["Yes", "yes", "No"]}), y={"kind": "binary", "positive": "Yes"})
+
+
+@pytest.mark.parametrize("kind", [pl.Int8, pl.Int64, pl.Float32, pl.String])
+def test_numbers_are_meant_by_their_value(kind):
+    column = pl.Series([2, 1, -1, 2], dtype=pl.Int64).cast(kind)
+    for task in ({"values": {"2": 1, "1": 0, "-1": "missing"}}, {"positive": 2, "negative": 1, "missing": [-1]}):
+        np.testing.assert_array_equal(
+            encoded(pl.DataFrame({"y": column}), y={"kind": "binary", **task})["y"], [1, 0, np.nan, 1]
+        )
+
+
+@pytest.mark.parametrize("mark", ["NA", "?", "null", r"\N", "-1", "n/a"])
+def test_marks_of_missing_leave_numbers(mark):
+    frame = pl.DataFrame({"y": ["0", mark, "1", "1"], "z": ["0.5", "7", mark, "3"]})
+    found = encoded(frame, y={"kind": "binary", "missing": mark}, z={"kind": "regression", "missing": [mark]})
+    np.testing.assert_array_equal(found["y"], [0, np.nan, 1, 1])
+    np.testing.assert_array_equal(found["z"], [0.5, 7, np.nan, 3])
+
+
+def test_values_of_levels_may_be_words():
+    frame = pl.DataFrame({"y": ["p", "n", "x", "p", "z"]})
+    found = encoded(frame, y={"kind": "multiclass", "values": {"p": "good", "n": "bad", "x": "missing"}})["y"]
+    np.testing.assert_array_equal(found, [1, 0, np.nan, 1, 2])  # bad, good, z
+    stars = {"kind": "ordinal", "levels": ["low", "high"], "values": {"1": "low", "2": "low", "3": "high"}}
+    assert encoded(pl.DataFrame({"y": [1, 3, 2, 1]}), y=stars)["y"] == [0, 1, 0, 0]
+
+
+def test_words_without_a_meaning_are_refused_by_name():
+    frame = pl.DataFrame({"y": ["bought", "kept", "returned"]})
+    with pytest.raises(
+        UserError, match=r"holds 'kept' in row 2; it is neither a number nor one of 'bought', 'returned'"
+    ):
+        encoded(frame, y={"kind": "binary", "values": {"bought": 1, "returned": 0}})
+    with pytest.raises(UserError, match="'bought' stands for 'one'; a binary label is a number, or `missing`"):
+        encoded(frame, y={"kind": "binary", "values": {"bought": "one"}})
+    with pytest.raises(UserError, match="one of both says it"):
+        tasks(y={"kind": "binary", "positive": "a", "values": {"a": 1}})
+    with pytest.raises(UserError, match="needs another word as positive"):
+        tasks(y={"kind": "binary", "negative": "a"})
+
+
+def test_yes_in_a_file_is_a_word(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "tasks: {y: {kind: binary, positive: Yes, negative: no}}\ntraining: {compile: off}"
+    )
+    config = Config.make(tmp_path / "c.yaml")
+    assert (config.tasks["y"].options["positive"], config.tasks["y"].options["negative"]) == ("Yes", "no")
+    assert config.training.compile is False
+    (tmp_path / "d.yaml").write_text(config.to_yaml())
+    assert Config.make(tmp_path / "d.yaml") == config
+
+
+@pytest.mark.parametrize("outside", [0.0, -5.0, float("inf")])
+def test_rows_outside_where_are_not_looked_at(outside):
+    frame = pl.DataFrame({"click": [1, 0, 1, None, 1], "dwell": [3.0, outside, 5.0, outside, 4.0]})
+    found = encoded(frame, dwell={"kind": "lognormal", "where": "click"}, click="binary")
+    np.testing.assert_array_equal(found["dwell"], [3, np.nan, 5, np.nan, 4])
+    with pytest.raises(UserError, match=r"in row 2"):
+        encoded(frame, dwell="lognormal", click="binary")
+
+
+def test_rows_outside_where_may_hold_words_and_where_reaches_through_chains():
+    frame = pl.DataFrame(
+        {
+            "seen": ["Yes", "Yes", "No", "Yes", "Yes"],
+            "click": [1, 0, 1, 1, 1],
+            "stars": ["3", "-", "none", "4", "5"],
+            "topic": ["a", "?", "?", "b", "a"],
+        }
+    )
+    given = {
+        "stars": {"kind": "poisson", "where": "click"},
+        "topic": {"kind": "multiclass", "where": "click"},
+        "click": {"kind": "binary", "where": "seen"},
+        "seen": {"kind": "binary", "positive": "Yes"},
+    }
+    labels = Labels.fit(tasks(**given), frame)
+    assert labels.classes["topic"] == ["a", "b"]
+    np.testing.assert_array_equal(labels.encode(frame)["stars"], [3, np.nan, np.nan, 4, 5])
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-50, 1e-12, 1.0, 1e25])
+def test_row_weights_of_any_scale_say_the_same(factor):
+    weight = np.array([1.0, 2.0, 0.0, 0.5])
+    frame = pl.DataFrame({"y": [0, 1, 0, 1], "w": weight * factor})
+    labels = Labels.fit(tasks(y={"kind": "binary", "weight": "w"}), frame)
+    found = labels.weights(frame)["y"].double().numpy()
+    np.testing.assert_allclose(found / found[0], weight, rtol=1e-6)
+    again = Labels.from_json(labels.tasks, json.loads(json.dumps(labels.to_json())))
+    assert again.weight_scales == labels.weight_scales
+    assert labels.weight_scales == ({} if 1e-9 < factor < 1e29 else labels.weight_scales)
+
+
+def test_row_weights_that_are_all_zero_are_refused():
+    frame = pl.DataFrame({"y": [0, 1], "w": [0.0, 0.0]})
+    with pytest.raises(UserError, match=r"weight column 'w' has no weight above 0 in train"):
+        Labels.fit(tasks(y={"kind": "binary", "weight": "w"}), frame)
