@@ -109,13 +109,17 @@ def line(number, content):
     return "\n".join([*LINES[:number], content, *LINES[number + 1 :]]) + "\n"
 
 
-def cell(column, value, ends, *, row=True):
+def cell(column, value, ends, *, row=True, click=None):
     """A CSV with one value replaced; messages name its column and, unless told otherwise, its row."""
     fields = LINES[ROW].split(",")
+    if click is not None:
+        fields[GOOD.columns.index("click")] = click
     fields[GOOD.columns.index(column)] = value
     says = (f"'{column}'", f"in row {ROW}") if row else (f"'{column}'",)
     shown = f"{value!a}" if len(value) < 40 else f"{value[:9]!a}, {len(value):,} characters"
-    return text(f"{column} {shown}", line(ROW, ",".join(fields)), ends, *says)
+    return text(
+        f"{column} {shown}{'' if click is None else f' click {click}'}", line(ROW, ",".join(fields)), ends, *says
+    )
 
 
 def column(name, what, values, ends, *says):
@@ -319,7 +323,9 @@ def _values():
     yield from (cell("click", value, "oxo") for value in ("2", "-1", "0.5", "yes", "true", "null"))
     yield from (cell("click", value, "xxo") for value in ("inf", "1e400"))
     yield from (cell("click", value, "ooo") for value in ("", "1.0"))
-    yield from (cell("dwell", value, "oxo") for value in ("inf", "text", "1e39", "1e308"))
+    for value in ("inf", "text", "1e39", "1e308"):
+        yield cell("dwell", value, "oxo", click="1")
+        yield cell("dwell", value, "ooo", click="0")  # without a click nobody looks at it
     yield from (cell("dwell", value, "ooo") for value in ("-5", "1e29", ""))
     yield from (cell("importance", value, "oxo") for value in ("-1", "inf", "", "1e300"))
     yield from (cell("importance", value, "oxo", row=False) for value in ("text", "nan"))
@@ -394,7 +400,7 @@ def _columns():
         column("dwell", "constant", [3.0] * N, "oxo", "is constant"),
         column("dwell", "observed once", [3.0] + [None] * (N - 1), "oxo", "'dwell'"),
         column("dwell", "decimals", many["decimals"], "ooo"),
-        column("importance", "all zero", [0.0] * N, "ooo"),
+        column("importance", "all zero", [0.0] * N, "oxo", "no weight above 0"),
         column("importance", "decimals", many["decimals"], "ooo"),
     )
 
