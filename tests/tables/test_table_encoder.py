@@ -270,7 +270,7 @@ def test_a_value_of_another_kind_names_the_row(kind, bad):
 
 
 def test_text_in_which_nothing_is_a_date():
-    with pytest.raises(UserError, match="column 'c' holds 'soon' in row 2; a datetime column holds dates"):
+    with pytest.raises(UserError, match="column 'c' holds 'soon' in row 2; a time is a date, or written as one"):
         fit("datetime", [None, "soon", "later"])
     with pytest.raises(UserError, match="column 'c' holds 'x' in row 1"):
         numbers(fit("datetime", [date(2024, 1, 1), date(2024, 1, 9)]), ["x"])

@@ -1,10 +1,12 @@
 """`data`: where rows come from."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trunkline.config.section import Paths, Section
+from trunkline.errors import UserError
+from trunkline.tables.dialect import Dialect
 
 
 class SplitConfig(Section):
@@ -20,6 +22,12 @@ class SplitConfig(Section):
     """Share of rows, or of groups, for the test."""
     seed: int = 0
     """Of the draw."""
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Of times that are numbers since 1970; numbers are ordered as they are without it."""
+    format: str | None = None
+    """Of times that are text, such as %d/%m/%Y; found in the rows unless given."""
+    zone: str | None = None
+    """Of times that name none, such as Europe/Berlin."""
     result: dict[str, Any] | None = None
     """Written by a run: rows of each part and where time was cut; ignored when read."""
 
@@ -39,5 +47,28 @@ class DataConfig(Section):
     """Columns that are no features under `features: auto`."""
     null_values: list[str] = Field(default_factory=list)
     """Texts that mean "missing" in CSV files."""
+    separator: str | None = None
+    """Between the fields of CSV files; found in each file unless given."""
+    quote: str = '"'
+    """Around fields of CSV files that hold separators."""
+    encoding: str | None = None
+    """Of CSV files, such as latin-1; UTF-8 unless given, or UTF-16 where a file begins with its mark."""
     store: str | None = None
     """Folder of encoded rows, kept for the next run; `none` for in memory."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How CSV files are written.
+
+        Raises:
+            UserError: signs that are not one character, an encoding that there is not.
+        """
+        return Dialect(separator=self.separator, quote=self.quote, encoding=self.encoding)
+
+    @model_validator(mode="after")
+    def _known_dialect(self) -> Self:
+        try:
+            _ = self.dialect
+        except UserError as error:
+            raise ValueError("\n".join(error.problems)) from None
+        return self

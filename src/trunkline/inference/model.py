@@ -208,7 +208,8 @@ class Model:
         self, data: Any, null_values: Sequence[str]
     ) -> Iterator[tuple[Encoded, dict[str, Tensor], dict[str, Tensor]]]:
         if isinstance(data, (str, Path, list)):
-            files = Files(data, null_values=null_values or self.config.data.null_values)
+            nulls = null_values or self.config.data.null_values
+            files = Files(data, null_values=nulls, types=self.encoder.csv_types(), dialect=self.config.data.dialect)
             used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
             present = files.types
             frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in present], rows=CHUNK)
@@ -243,7 +244,7 @@ class Model:
                 replace; files that change meanwhile.
         """
         nulls, types = null_values or self.config.data.null_values, self.encoder.csv_types()
-        files = Files(source, null_values=nulls, types=types)
+        files = Files(source, null_values=nulls, types=types, dialect=self.config.data.dialect)
         before = fingerprint(files.paths)
         with files.naming():
             present = list(files.types)
@@ -261,14 +262,13 @@ class Model:
             for beside, rows in ahead(encoded()):
                 yield pl.concat([beside, self._estimates(rows)], how="horizontal")
 
-    @staticmethod
     def _restored(
-        source: str | Path | Sequence[str | Path], texts: Sequence[str], null_values: Sequence[str]
+        self, source: str | Path | Sequence[str | Path], texts: Sequence[str], null_values: Sequence[str]
     ) -> list[pl.Expr]:
         """How kept features, read as text for the encoder, get back the types that their files have."""
         if not texts:
             return []
-        schema = Files(source, null_values=null_values).types
+        schema = Files(source, null_values=null_values, dialect=self.config.data.dialect).types
         numbers = [pl.col(name).cast(schema[name]) for name in texts if schema[name].is_numeric()]
         return numbers + [pl.col(name).str.to_lowercase() == "true" for name in texts if schema[name] == pl.Boolean]
 

@@ -49,7 +49,7 @@ def check_files(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> None:
         source = getattr(data, part)
         if source is not None and part not in frames:
             with problems.collect():
-                Files(source, null_values=data.null_values)
+                Files(source, null_values=data.null_values, dialect=data.dialect)
     problems.raise_if_any()
 
 
@@ -76,7 +76,7 @@ def prepare(
     Raises:
         UserError: everything wrong with files, columns and values of any part; files that change meanwhile.
     """
-    parts = open_parts(config.data, frames)
+    parts = open_parts(config.data, frames, features=features or ())
     folder = store_folder(config.data)
     train, problems = parts["train"], Problems()
     encoder, labels = fitted or (None, None)
@@ -87,11 +87,14 @@ def prepare(
         kept = load_fit(place, tasks) if place is not None else None
         if kept is not None:
             encoder, labels, features, key = kept
+            parts = _as_written(parts, config, frames, features)
         else:
             _check_tables(parts.values())
             with train.unchanged():
                 if features is None:
                     features = infer_features(train, config, tasks)
+                    parts = _as_written(parts, config, frames, features)
+                    train = parts["train"]
                 encoder, labels = fit_encoders(train, config, tasks, features, problems)
             if encoder is not None and labels is not None and folder is not None:
                 key = encoding_key(encoder, labels)
@@ -107,6 +110,15 @@ def prepare(
     assert labels is not None
     in_order = {name: stores[name] for name in PARTS if name in stores}
     return Data(encoder, labels, in_order, list(features or ()), stores["train"].facts["split"])
+
+
+def _as_written(
+    parts: dict[str, Partition], config: Config, frames: Mapping[str, pl.DataFrame], features: Sequence[Feature]
+) -> dict[str, Partition]:
+    """The parts, opened again where features that were found want the cells of a CSV as they are written."""
+    if config.features != "auto" or not any(feature.reads_text for feature in features):
+        return parts
+    return open_parts(config.data, frames, features=features)
 
 
 def _check_tables(parts: Iterable[Partition]) -> None:

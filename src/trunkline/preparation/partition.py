@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, final
@@ -12,7 +12,7 @@ import polars as pl
 
 from trunkline.config import DataConfig
 from trunkline.errors import Problems, UserError
-from trunkline.tables import ROW, Split, read
+from trunkline.tables import ROW, Feature, Split, read
 from trunkline.tables.fingerprint import Fingerprint, fingerprint, unchanged
 from trunkline.tables.source import Files, chunk_rows
 from trunkline.tables.splits import PARTS, assign, check_column
@@ -121,21 +121,21 @@ class Partition:
         name: `train`, `valid` or `test`.
         table: where they lie.
         before: the files' fingerprints when they were opened; none of a frame.
-        null_values: how the files are read.
+        reading: what decides how the files are read, in JSON values.
         cut: what tells them from the table's other rows, if there are others.
     """
 
     name: str
     table: Table
     before: Sequence[Fingerprint] = ()
-    null_values: Sequence[str] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
     cut: SplitTable | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
         """What decides which rows these are, if they lie in files; in JSON values."""
         split = None if self.cut is None else {**vars(self.cut.split), "part": self.name}
-        return {"files": self.before, "null_values": self.null_values, "split": split}
+        return {"files": self.before, "reading": self.reading, "split": split}
 
     def columns(self, needed: Sequence[str]) -> tuple[list[str] | None, set[str]]:
         """What to read for these columns, and those of them that are not there.
@@ -183,13 +183,23 @@ class Partition:
         return unchanged(self.table.paths, self.before)
 
 
-def open_parts(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> dict[str, Partition]:
+def open_parts(
+    data: DataConfig, frames: Mapping[str, pl.DataFrame], *, features: Sequence[Feature] = ()
+) -> dict[str, Partition]:
     """The parts that there are; frames come before files.
+
+    Args:
+        data: where they are.
+        frames: those in memory, by part.
+        features: some of them may want a column of a CSV as it is written.
 
     Raises:
         UserError: no training rows, files that are not there or cannot be opened; all of them.
     """
     problems, tables = Problems(), dict[str, Partition]()
+    types: dict[str, pl.DataType] = {feature.name: pl.String() for feature in features if feature.reads_text}
+    if data.split is not None and data.split.format is not None and data.split.column is not None:
+        types[data.split.column] = pl.String()
     for name in PARTS:
         source = frames.get(name, getattr(data, name))
         if isinstance(source, pl.DataFrame):
@@ -197,8 +207,9 @@ def open_parts(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> dict[str
                 tables[name] = Partition(name, Frame(source))
         elif source is not None:
             with problems.collect():
-                files = Files(source, null_values=data.null_values)
-                tables[name] = Partition(name, files, fingerprint(files.paths), data.null_values)
+                files = Files(source, null_values=data.null_values, types=types, dialect=data.dialect)
+                reading = {"null_values": data.null_values, "dialect": vars(data.dialect), "text": sorted(types or ())}
+                tables[name] = Partition(name, files, fingerprint(files.paths), reading)
     if frames.get("train", data.train) is None:
         problems.add("data.train is missing: name the file of training rows")
     problems.raise_if_any()
@@ -211,6 +222,9 @@ def open_parts(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> dict[str
         valid=shares["valid"],
         test=shares["test"],
         seed=data.split.seed,
+        unit=data.split.unit,
+        format=data.split.format,
+        zone=data.split.zone,
     )
     whole = tables["train"]
     cut = SplitTable(whole.table, split)

@@ -9,35 +9,42 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from trunkline.tables.scanners import CSV, NDJSON, TSV, kind_of, open_packed
+from trunkline.errors import UserError
+from trunkline.tables.dialect import Dialect, decoded, read_header
+from trunkline.tables.packed import open_packed
+from trunkline.tables.scanners import NDJSON, is_text, kind_of, usual_separator
+
+_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
-def fault_in(path: Path) -> str | None:
+def fault_in(path: Path, dialect: Dialect) -> str | None:
     """The first row that cannot be read and why; None where nothing is found, or the file is no text."""
-    kind = kind_of(path)
     try:
-        if kind in (*CSV, *TSV):
-            return _fault_in_csv(path, "\t" if kind in TSV else ",")
-        return _fault_in_ndjson(path) if kind in NDJSON else None
-    except (OSError, EOFError, zlib.error):  # then the reader has said it
+        if is_text(path):
+            return _fault_in_csv(path, read_header(path, dialect, usual=usual_separator(path)).dialect)
+        return _fault_in_ndjson(path) if kind_of(path) in NDJSON else None
+    except (OSError, EOFError, zlib.error, UserError):  # then the reader has said it
         return None
 
 
-def _fault_in_csv(path: Path, separator: str) -> str | None:
+def _fault_in_csv(path: Path, dialect: Dialect) -> str | None:
+    separator = dialect.separator or ","
+    quoting = f"quote what holds {_NAMES.get(separator, repr(separator))}"
+    remedy = "name its encoding (data.encoding: latin-1), or save the file in UTF-8"
     header: list[str] = []
     row = -1
-    with open_packed(path) as file, _fields_of_any_length():
-        reader = csv.reader((line.decode("utf-8-sig") for line in file), delimiter=separator, strict=True)
+    with _fields_of_any_length():
+        reader = csv.reader(decoded(path, dialect), delimiter=separator, quotechar=dialect.quote, strict=True)
         try:
             for row, fields in enumerate(reader):
                 header = header or fields
                 if len(fields) > len(header):
-                    return f"row {row} has {len(fields)} fields and the header {len(header)}; quote what holds a comma"
+                    return f"row {row} has {len(fields)} fields and the header {len(header)}; {quoting}"
         except UnicodeDecodeError as error:
             line = error.object.decode("utf-8", "replace").rstrip("\r\n")
             places = [i for i, text in enumerate(line.split(separator)) if "\ufffd" in text]
             column = f"column {header[places[0]]!r} in " if places and places[0] < len(header) else ""
-            return f"{column}row {row + 1} is no text in UTF-8 ({line[:60]!r}); save the file in UTF-8"
+            return f"{column}row {row + 1} is no text in UTF-8 ({line[:60]!r}); {remedy}"
         except csv.Error as error:
             why = "a quote that opens there is not closed" if "end of data" in str(error) else str(error)
             return f"row {row + 1}: {why}; double the quotes inside a quoted field, and close it"

@@ -1,45 +1,42 @@
 """Scanning one file, by its ending."""
 
-import atexit
-import bz2
-import csv
-import gzip
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from glob import escape
-from itertools import chain
 from pathlib import Path
-from typing import IO, cast
 
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.dialect import Dialect, Header, read_header
+from trunkline.tables.packed import COMPRESSED, in_utf8, unpacked
 from trunkline.tables.rows import ROW
 
 CSV, TSV = (".csv",), (".tsv",)
 PARQUET, IPC, NDJSON = (".parquet", ".pq"), (".ipc", ".arrow", ".feather"), (".ndjson", ".jsonl")
-COMPRESSED = (".gz", ".bz2")
-LONGEST = 1 << 24
-"""Bytes of a line that can be a header: without an end, a file that is no text would be one line."""
 SAMPLE = 10_000
 """Rows of a CSV from which its types are guessed, before they are held against all of it: polars takes fifty times as
 long to look at a row for types as to read it."""
 
 
-def scanner_of(path: Path, null_values: list[str], types: Mapping[str, pl.DataType]) -> Callable[[], pl.LazyFrame]:
+def scanner_of(
+    path: Path, null_values: list[str], types: Mapping[str, pl.DataType], dialect: Dialect
+) -> Callable[[], pl.LazyFrame]:
     """How to scan a file, once its types are needed; text is gone through for them, once.
+
+    Args:
+        path: the file.
+        null_values: words that mean "missing" in a CSV.
+        types: of columns of a CSV that are known.
+        dialect: of a CSV.
 
     Raises:
         UserError: an unknown ending, or a header that is empty or holds a column twice.
     """
     kind = kind_of(path)
     if kind in (*CSV, *TSV):
-        separator = "\t" if kind in TSV else ","
-        header = _check_header(path, separator)
-        overrides = {name: dtype for name, dtype in types.items() if name in header}
-        return lambda: _scan_csv(path, separator, null_values, overrides)
+        header = read_header(path, dialect, usual=usual_separator(path))
+        overrides = {name: dtype for name, dtype in types.items() if name in header.names}
+        return lambda: _scan_csv(path, header, null_values, overrides)
     scanners: dict[tuple[str, ...], Callable[[Path], pl.LazyFrame]] = {
         PARQUET: lambda p: pl.scan_parquet(p, glob=False),
         IPC: lambda p: pl.scan_ipc(p, glob=False),
@@ -47,7 +44,7 @@ def scanner_of(path: Path, null_values: list[str], types: Mapping[str, pl.DataTy
     }
     for endings, scanner in scanners.items():
         if kind in endings:
-            return lambda: scanner(_unpacked(path) if path.suffix.lower() in COMPRESSED else path)
+            return lambda: scanner(unpacked(path) if path.suffix.lower() in COMPRESSED else path)
     known = ", ".join((*CSV, *TSV, *PARQUET, *IPC, *NDJSON))
     raise UserError(f"{path}: the ending {path.suffix or '(none)'} is unknown; known: {known} (CSV also .gz, .bz2)")
 
@@ -57,29 +54,76 @@ def kind_of(path: Path) -> str:
     return next((s for s in map(str.lower, reversed(path.suffixes)) if s not in COMPRESSED), "")
 
 
+def usual_separator(path: Path) -> str:
+    """The separator that a file's ending promises."""
+    return "\t" if kind_of(path) in TSV else ","
+
+
 def is_text(path: Path) -> bool:
     """Whether a file holds rows without types."""
     return kind_of(path) in (*CSV, *TSV)
 
 
-def _scan_csv(path: Path, separator: str, null_values: list[str], overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    plain = _unpacked(path) if path.suffix.lower() == ".bz2" else path
+def _scan_csv(path: Path, header: Header, null_values: list[str], overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    dialect, plain = header.dialect, path
+    if not dialect.utf8:
+        plain = in_utf8(path, dialect.encoding or "utf-8")
+    elif path.suffix.lower() == ".bz2":
+        plain = unpacked(path)
 
-    def scan(schema: pl.Schema | None = None, *, look_at: int | None = None) -> pl.LazyFrame:
+    def scan(schema: pl.Schema | None = None, *, look_at: int | None = None, text: bool = False) -> pl.LazyFrame:
         return pl.scan_csv(
             plain,
             glob=False,
-            separator=separator,
+            separator=dialect.separator or ",",
+            quote_char=dialect.quote,
             # an empty field in quotes, as many exporters write it, is missing like any other empty field
             null_values=["", *null_values],
-            try_parse_dates=True,
-            infer_schema_length=look_at,
-            schema_overrides=overrides if schema is None else None,
+            try_parse_dates=not text,
+            infer_schema=not text,
+            infer_schema_length=0 if text else look_at,
+            schema_overrides=own if schema is None and not text else None,
             schema=schema,
         )
 
+    # polars takes the names of columns as they are written, their doubled quotes too
+    texts = scan(text=True)
+    written = list(texts.collect_schema())
+    names = dict(zip(written, header.names, strict=len(written) == len(header.names)))
+    own = {name: overrides[real] for name, real in names.items() if real in overrides}
     guess = scan(look_at=SAMPLE).collect_schema()
-    return scan(guess if _holds(scan, guess, overrides) else _readable(scan, scan().collect_schema()))
+    codes = _codes(texts, {name: kind for name, kind in guess.items() if name not in own})
+    own |= dict.fromkeys(codes, pl.String())
+    guess = pl.Schema({name: own.get(name, kind) for name, kind in guess.items()})
+    if _holds(scan, guess, own):
+        types = guess
+    else:
+        wide = scan().collect_schema()
+        types = _readable(scan, pl.Schema({name: own.get(name, kind) for name, kind in wide.items()}))
+    frame = scan(types)
+    return frame if list(names) == list(names.values()) else frame.rename(names)
+
+
+def _codes(texts: pl.LazyFrame, types: Mapping[str, pl.DataType]) -> list[str]:
+    """Columns that look like numbers or dates and are text, by their first rows.
+
+    Numbers that begin with 0 (`007` is not `7`), or of more digits than 64 bits hold; dates whose order of day and
+    month nobody wrote down.
+    """
+    numbers = [name for name, kind in types.items() if kind.is_numeric()]
+    times = [name for name, kind in types.items() if isinstance(kind, (pl.Date, pl.Datetime))]
+    if not numbers and not times:
+        return []
+    code, long = r"^\s*[+-]?0\d+\s*$", r"^\s*[+-]?(0\d+|\d{17,})\s*$"  # a float holds 16 digits
+    shown = texts.head(SAMPLE).select(
+        *(pl.col(name).str.contains(long if types[name].is_float() else code).any() for name in numbers),
+        *((~pl.col(name).str.contains(r"^\s*\d{4}-")).any() for name in times),
+    )
+    try:
+        found = shown.collect().row(0, named=True)
+    except pl.exceptions.PolarsError:
+        return []  # a row is broken, as looking at all of them will tell
+    return [name for name, text in found.items() if text]
 
 
 def _holds(scan: Callable[..., pl.LazyFrame], guess: pl.Schema, overrides: Mapping[str, pl.DataType]) -> bool:
@@ -132,56 +176,3 @@ def _readable(scan: Callable[..., pl.LazyFrame], types: pl.Schema) -> pl.Schema:
 def _scan_ndjson(path: Path) -> pl.LazyFrame:
     schema = pl.scan_ndjson(escape(str(path)), infer_schema_length=None).collect_schema()
     return pl.scan_ndjson(escape(str(path)), schema=schema)
-
-
-def _check_header(path: Path, separator: str) -> list[str]:
-    with open_packed(path) as file:
-        first = file.readline(LONGEST)
-        if not first:
-            raise UserError(f"{path} is empty; a header line with the columns' names is needed")
-        lines = chain([first], iter(lambda: file.readline(LONGEST), b""))
-        header = _read_header(path, lines, separator)
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise UserError(f"{path}: column {', '.join(map(repr, twice))} stands more than once in the header")
-    if not header:
-        raise UserError(f"{path} begins with an empty line; a header line with the columns' names is needed there")
-    return header
-
-
-def _read_header(path: Path, lines: Iterator[bytes], separator: str) -> list[str]:
-    """The first record of a CSV.
-
-    Raises:
-        UserError: it is no text in UTF-8, or no record.
-    """
-    try:
-        header = next(csv.reader((line.decode("utf-8-sig") for line in lines), delimiter=separator, strict=True), [])
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: its header is no text in UTF-8 ({error.object[:40]!r}); save it as CSV in UTF-8, or give it the "
-            "ending of what it is"
-        ) from None
-    except csv.Error as error:
-        why = "its lines end in CR alone; write them with LF" if "new-line" in str(error) else f"its header: {error}"
-        raise UserError(f"{path} cannot be read: {why}") from None
-    if any("\0" in name for name in header):
-        raise UserError(f"{path}: its header holds NUL bytes, as UTF-16 and binary files do; save it as CSV in UTF-8")
-    return header
-
-
-def open_packed(path: Path) -> IO[bytes]:
-    """The bytes of a file, without its compression."""
-    packed = path.suffix.lower()
-    if packed == ".gz":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return cast("IO[bytes]", bz2.open(path, "rb")) if packed == ".bz2" else path.open("rb")
-
-
-def _unpacked(path: Path) -> Path:
-    """The file without its compression, in a folder that goes away with the process."""
-    folder = Path(tempfile.mkdtemp(prefix="trunkline-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with open_packed(path) as packed, (folder / path.stem).open("wb") as plain:
-        shutil.copyfileobj(packed, plain, 1 << 20)
-    return folder / path.stem

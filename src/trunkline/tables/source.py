@@ -13,6 +13,7 @@ import polars as pl
 
 from trunkline.errors import Problems, UserError
 from trunkline.tables.common_types import common_types
+from trunkline.tables.dialect import Dialect
 from trunkline.tables.faults import fault_in
 from trunkline.tables.rows import ROW, in_file
 from trunkline.tables.scanners import is_text, scanner_of
@@ -102,24 +103,30 @@ class Files:
         source: as in `scan`.
         null_values: likewise.
         types: likewise.
+        dialect: of files of text; what it leaves open is found in each.
 
     Raises:
         UserError: a missing file, a glob without a match, an unknown ending, a column twice in a header; all of them.
     """
 
     def __init__(
-        self, source: Paths, *, null_values: Sequence[str] = (), types: Mapping[str, pl.DataType] | None = None
+        self,
+        source: Paths,
+        *,
+        null_values: Sequence[str] = (),
+        types: Mapping[str, pl.DataType] | None = None,
+        dialect: Dialect | None = None,
     ) -> None:
         names = [str(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
         self.name = ", ".join(names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} files)"])
         problems = Problems()
         self.paths = _paths(source, problems)
-        self._scanners = []
+        self._scanners, self._dialect = [], dialect or Dialect()
         # Beside files that have types of their own, a CSV is read as it was in training: so that they agree.
         given = (types or {}) if all(map(is_text, self.paths)) else {}
         for path in self.paths:
-            with problems.collect(), reading(path):
-                self._scanners.append(scanner_of(path, list(null_values), given))
+            with problems.collect(), reading(path, self._dialect):
+                self._scanners.append(scanner_of(path, list(null_values), given, self._dialect))
         problems.raise_if_any()
 
     @cached_property
@@ -131,7 +138,7 @@ class Files:
         """
         problems, frames, types = Problems(), list[pl.LazyFrame](), list[dict[str, pl.DataType]]()
         for path, scanner in zip(self.paths, self._scanners, strict=True):
-            with problems.collect(), reading(path):
+            with problems.collect(), reading(path, self._dialect):
                 frames.append(scanner())
                 types.append(dict(frames[-1].collect_schema()))
                 if ROW in types[-1]:
@@ -139,7 +146,7 @@ class Files:
         problems.raise_if_any()
 
         def valueless(i: int, column: str) -> bool:
-            with reading(self.paths[i]):
+            with reading(self.paths[i], self._dialect):
                 return not frames[i].select(pl.col(column).is_not_null().any()).collect(engine="streaming").item()
 
         common = common_types(list(map(str, self.paths)), types, valueless)
@@ -163,7 +170,7 @@ class Files:
         """
         parts = []
         for path, frame in zip(self.paths, self.frames, strict=True):
-            with reading(path):
+            with reading(path, self._dialect):
                 parts.append(frame.collect())
         whole = pl.concat(parts)
         self._require_rows(len(whole))
@@ -177,7 +184,7 @@ class Files:
         """
         count = 0
         for path, frame in zip(self.paths, self.frames, strict=True):
-            with reading(path):
+            with reading(path, self._dialect):
                 count += frame.select(pl.len()).collect(engine="streaming").item()
         self._require_rows(count)
         return count
@@ -197,7 +204,7 @@ class Files:
         rows = rows or chunk_rows(types[name] for name in names)
         done, held, waiting = 0, list[pl.DataFrame](), 0
         for path, frame in zip(self.paths, self.frames, strict=True):
-            with reading(path):
+            with reading(path, self._dialect):
                 for found in frame.select(names).collect_batches(chunk_size=rows, maintain_order=True):
                     held.append(found)
                     waiting += len(found)
@@ -231,7 +238,7 @@ class Files:
     def _place(self, row: int) -> tuple[Path, int]:
         """The file of a row, and its number there: found out when something is wrong, and not before."""
         for path, frame in zip(self.paths[:-1], self.frames, strict=False):
-            with reading(path):
+            with reading(path, self._dialect):
                 rows = frame.select(pl.len()).collect(engine="streaming").item()
             if row <= rows:
                 return path, row
@@ -244,7 +251,7 @@ class Files:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, dialect: Dialect) -> Iterator[None]:
     """Say which file it is that cannot be read.
 
     Raises:
@@ -254,7 +261,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError, zlib.error) as error:
         text = str(error).strip()
-        why = fault_in(path) or (text.splitlines()[0] if text else type(error).__name__)
+        why = fault_in(path, dialect) or (text.splitlines()[0] if text else type(error).__name__)
         raise UserError(f"{path} cannot be read: {why}") from error
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError, did_you_mean
+from trunkline.tables.rows import BadValue
+from trunkline.tables.time_format import TimeFormat
 
 By = Literal["time", "group", "random"]
 PARTS = ("train", "valid", "test")
@@ -25,6 +27,9 @@ class Split:
         valid: share of validation rows (of groups, under `group`), in [0, 1).
         test: likewise.
         seed: of the order in which rows or groups are drawn.
+        unit: of times that are numbers since 1970, as in `TimeFormat`; numbers are ordered as they are without it.
+        format: of times that are text, likewise; found in the rows if None.
+        zone: of times that name none.
 
     Raises:
         UserError: shares out of range, or a column missing where one is needed.
@@ -35,12 +40,19 @@ class Split:
     valid: float = 0.1
     test: float = 0.1
     seed: int = 0
+    unit: str | None = None
+    format: str | None = None
+    zone: str | None = None
 
     def __post_init__(self) -> None:
         if not (0 <= self.valid < 1 and 0 <= self.test < 1 and self.valid + self.test < 1):
             raise UserError(f"split valid {self.valid}, test {self.test}: shares >= 0 whose sum is below 1")
         if self.by != "random" and self.column is None:
             raise UserError(f"split by {self.by} needs `column`, the {self.by}'s column")
+        try:
+            TimeFormat(unit=self.unit, format=self.format, zone=self.zone)
+        except UserError as error:
+            raise UserError(f"split: {problem}" for problem in error.problems) from None
 
 
 def cut(frame: pl.DataFrame, split: Split) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
@@ -90,7 +102,7 @@ def assign(split: Split, key: pl.Series | None, *, rows: int) -> tuple[np.ndarra
             row = key.is_null().arg_true()[0] + 1
             raise UserError(f"split by {split.by}: column {split.column!r} is null in row {row}")
         if split.by == "time":
-            places, starts = _by_time(key, split)
+            places, starts = _by_time(_in_order(key, split), split)
         else:
             places = _by_group(key, split.seed)
     parts = np.zeros(rows, dtype=np.int8)
@@ -103,6 +115,29 @@ def assign(split: Split, key: pl.Series | None, *, rows: int) -> tuple[np.ndarra
         elif part == "train" or getattr(split, part) > 0:
             raise UserError(f"split by {split.by}: no row is left for {part}; the table has {rows} rows")
     return parts, {"rows": counts, **starts}
+
+
+def _in_order(key: pl.Series, split: Split) -> pl.Series:
+    """Times that can be compared: numbers and dates as they are, text as what it says.
+
+    Raises:
+        UserError: text that is neither a time nor a number, or times that may be read in two ways.
+    """
+    text = isinstance(key.dtype, (pl.String, pl.Categorical, pl.Enum))
+    if not text and split.unit is None and split.zone is None:
+        if key.dtype.is_numeric() or key.dtype.is_temporal():
+            return key
+        raise UserError(f"split by time: column {split.column!r} is {key.dtype}; a time is a date, a number or text")
+    if text and split.unit is None and split.format is None:
+        numbers = key.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
+        if not numbers.null_count():
+            return numbers
+    try:
+        return TimeFormat(unit=split.unit, format=split.format, zone=split.zone).parse(key)
+    except BadValue as error:
+        raise UserError(f"split by time: {error.in_table(pl.DataFrame())}") from None
+    except UserError as error:
+        raise UserError(f"split by time: {problem} (data.split.format)" for problem in error.problems) from None
 
 
 def _by_time(key: pl.Series, split: Split) -> tuple[np.ndarray, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.assembly.tasks import build_features
 from trunkline.errors import Problems, UserError
 from trunkline.inference.model import Model
 from trunkline.preparation.encoding import encode_parts, encoding_key
@@ -41,7 +42,7 @@ def _find(model: Model, frames: Mapping[str, Any], part: str | None) -> Partitio
         if name in whole:
             return Partition(name, Frame(whole[name]))
     try:
-        parts = open_parts(model.config.data, given)
+        parts = open_parts(model.config.data, given, features=build_features(model.config) or ())
     except UserError as error:
         if given:
             raise

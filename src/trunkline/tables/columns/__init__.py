@@ -1,7 +1,7 @@
 """Feature kinds: each column's way into ids or numbers, fitted on training rows, applied to any rows."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache
 from inspect import Parameter
 from typing import Any, get_type_hints
@@ -139,6 +139,8 @@ def column_from_json(plain: Mapping[str, Any]) -> Column:
 def _check_types(kind: str, arguments: Mapping[str, Any]) -> None:
     for name, adapter in _adapters(kind).items():
         if name not in arguments:
+            if FEATURE_KINDS.find(kind).column.__dataclass_fields__[name].default is not MISSING:
+                continue  # what an earlier version did not write
             raise KeyError(f"{name} is missing")
         try:
             adapter.validate_python(arguments[name])

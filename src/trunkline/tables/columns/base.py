@@ -123,6 +123,11 @@ class Feature(ABC):
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
         return {option: value for option, value in values.items() if value is not None}
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether a file of text is to hand over the column's cells as they are written."""
+        return False
+
     def to_plain(self) -> dict[str, Any]:
         """Name, kind and options, from which `make_feature` makes an equal one."""
         return {"name": self.name, "kind": self.kind, **self.options}

@@ -1,6 +1,7 @@
 """Datetime features, as the cycles that moments lie in."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 from trunkline.errors import UserError
 from trunkline.tables.columns.base import NumberColumn, NumberFeature, NumberFitter
 from trunkline.tables.columns.indicator import write_indicator
-from trunkline.tables.rows import refuse_where
+from trunkline.tables.time_format import TimeFormat, fits, recognise_times
 
 MILLIS_A_DAY = 86_400_000
 
@@ -24,6 +25,9 @@ class DatetimeColumn(NumberColumn):
     Attributes:
         periods: lengths of the cycles in days: 1, 7 or 365.2425.
         indicator: whether an input says "missing".
+        unit: as in `TimeFormat`.
+        format: likewise; what training rows showed, where nobody said it.
+        zone: likewise.
 
     Raises:
         UserError: a cycle whose length is not above 0.
@@ -31,6 +35,9 @@ class DatetimeColumn(NumberColumn):
 
     periods: tuple[float, ...]
     indicator: bool
+    unit: str | None = None
+    format: str | None = None
+    zone: str | None = None
 
     kind: ClassVar[str] = "datetime"
     zero_is_missing: ClassVar[bool] = True
@@ -38,6 +45,7 @@ class DatetimeColumn(NumberColumn):
     def __post_init__(self) -> None:
         if not min(self.periods, default=1.0) > 0:
             raise UserError(f"periods {self.periods}: each must be above 0")
+        TimeFormat(unit=self.unit, format=self.format, zone=self.zone)
 
     @property
     def width(self) -> int:
@@ -54,7 +62,7 @@ class DatetimeColumn(NumberColumn):
 
     def encode(self, series: pl.Series, out: np.ndarray) -> None:
         """Write the rows over `out` `[width, N]` float32."""
-        millis = _as_millis(series)
+        millis = TimeFormat(unit=self.unit, format=self.format, zone=self.zone).parse(series).to_physical()
         days = millis.fill_null(0).to_numpy() / MILLIS_A_DAY
         for i, period in enumerate(self.periods):
             turns = days / period
@@ -72,10 +80,32 @@ class DatetimeColumn(NumberColumn):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Datetime(NumberFeature):
-    """A moment: hour, weekday and day of the year as cycles."""
+    """A moment: hour, weekday and day of the year as cycles.
+
+    Attributes:
+        unit: of numbers since 1970: `s`, `ms`, `us` or `ns`.
+        format: of text, such as `%d/%m/%Y %H:%M`; found in the training rows unless given.
+        zone: of moments that name none, such as `Europe/Berlin`; UTC unless given.
+    """
+
+    unit: str | None = None
+    format: str | None = None
+    zone: str | None = None
 
     kind: ClassVar[str] = "datetime"
     column: ClassVar[type[NumberColumn]] = DatetimeColumn
+
+    def faults(self) -> Iterator[str]:
+        """See `Feature`."""
+        try:
+            TimeFormat(unit=self.unit, format=self.format, zone=self.zone)
+        except UserError as error:
+            yield from error.problems
+
+    @property
+    def reads_text(self) -> bool:
+        """Text of a format of its own is not to be read as somebody else's."""
+        return self.format is not None
 
     def fitter(self) -> "DatetimeFitter":
         """See `NumberFeature`."""
@@ -91,36 +121,65 @@ class DatetimeFitter(NumberFitter):
     """
 
     def __init__(self, feature: Datetime) -> None:
-        self._name = feature.name
-        self._moments: list[int] = []
-        """The earliest and the latest, in milliseconds."""
-        self._time_of_day = self._indicator = False
+        self._feature, self._indicator = feature, False
+        self._seen: dict[str | None, _Seen] | None = None
+        """By each format that reads all text so far."""
 
     def see(self, series: pl.Series) -> None:
         """Take in some rows."""
-        millis = _as_millis(series)
-        self._indicator |= millis.null_count() > 0
-        seen = [moment for moment in (millis.min(), millis.max()) if isinstance(moment, int)]
-        if seen:
-            self._moments = [min(*self._moments, *seen), max(*self._moments, *seen)]
-            self._time_of_day = self._time_of_day or bool((millis % MILLIS_A_DAY != 0).any())
+        f = self._feature
+        given = TimeFormat(unit=f.unit, format=f.format, zone=f.zone)
+        text = isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)) and f.format is None and f.unit is None
+        cells = series.cast(pl.String).str.strip_chars() if text else series
+        if text and cells.null_count() < len(cells):
+            known = None if self._seen is None else [form for form in self._seen if form is not None]
+            if not known:
+                found = recognise_times(cells)
+                known = list(found.formats) if found is not None else []
+            forms: list[str | None] = [*(form for form in known if fits(cells, form))]
+            forms = forms or [*known[:1]] or [None]  # the first one then says which row it cannot read
+        else:
+            forms = [f.format] if self._seen is None else list(self._seen)
+        seen = self._seen or {}
+        self._seen = {form: seen.get(form, _Seen()) for form in forms}
+        for form, facts in self._seen.items():
+            facts.see(replace(given, format=form).parse(cells).to_physical())
+        self._indicator |= cells.null_count() > 0
 
     def done(self) -> DatetimeColumn:
-        """The column."""
-        span = (self._moments[1] - self._moments[0]) / MILLIS_A_DAY if self._moments else 0.0
-        periods = ((1.0,) if self._time_of_day else ()) + tuple(p for p in (7.0, 365.2425) if span >= p - 1)
-        return DatetimeColumn(name=self._name, periods=periods, indicator=self._indicator)
+        """The column.
+
+        Raises:
+            UserError: text whose day and month may be either.
+        """
+        f, seen = self._feature, self._seen or {f_: _Seen() for f_ in [self._feature.format]}
+        if len(seen) > 1:
+            either = " or ".join(repr(form) for form in seen)
+            raise UserError(
+                f"column {f.name!r} holds times that may be written as {either}; say which: features.{f.name}.format"
+            )
+        ((form, facts),) = seen.items()
+        periods = facts.periods()
+        return DatetimeColumn(
+            name=f.name, periods=periods, indicator=self._indicator, unit=f.unit, format=form, zone=f.zone
+        )
 
 
-def _as_millis(series: pl.Series) -> pl.Series:
-    """Int64 milliseconds since 1970."""
-    if series.dtype == pl.String:
-        try:
-            parsed = series.str.to_datetime(strict=False, time_unit="ms")
-        except pl.exceptions.ComputeError:  # not one value looks like a date
-            parsed = pl.Series(series.name, [None] * len(series), dtype=pl.Datetime("ms"))
-        refuse_where(series, parsed.is_null() & series.is_not_null(), "a datetime column holds dates or times")
-        series = parsed
-    elif not (isinstance(series.dtype, (pl.Date, pl.Datetime)) or series.dtype == pl.Null):
-        raise UserError(f"column {series.name!r} is {series.dtype}; a datetime column holds dates or times")
-    return series.cast(pl.Datetime("ms")).to_physical()
+class _Seen:
+    """What moments have shown."""
+
+    def __init__(self) -> None:
+        self._ends: list[int] = []
+        """The earliest and the latest, in milliseconds."""
+        self._time_of_day = False
+
+    def see(self, millis: pl.Series) -> None:
+        ends = [moment for moment in (millis.min(), millis.max()) if isinstance(moment, int)]
+        if ends:
+            self._ends = [min(*self._ends, *ends), max(*self._ends, *ends)]
+            self._time_of_day = self._time_of_day or bool((millis % MILLIS_A_DAY != 0).any())
+
+    def periods(self) -> tuple[float, ...]:
+        """The cycles that they go through, in days."""
+        span = (self._ends[1] - self._ends[0]) / MILLIS_A_DAY if self._ends else 0.0
+        return ((1.0,) if self._time_of_day else ()) + tuple(p for p in (7.0, 365.2425) if span >= p - 1)

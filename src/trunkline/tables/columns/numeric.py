@@ -1,8 +1,9 @@
 """Numeric features, standardised."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from trunkline.tables.columns.base import NumberColumn, NumberFeature, NumberFit
 from trunkline.tables.columns.indicator import missing_in, write_indicator
 from trunkline.tables.columns.moments import Moments
 from trunkline.tables.columns.sample import Sample
+from trunkline.tables.number_format import NumberFormat
 from trunkline.tables.rows import BadValue, refuse_where
 
 BLOCK = 1 << 16
@@ -33,6 +35,8 @@ class NumericColumn(NumberColumn):
         indicator: whether a second input says "missing".
         quantiles: of the training rows in even steps from the least to the greatest, likewise after the logarithm, as
             `Sample.quantiles` gives them; empty where all are missing.
+        format: how numbers are written where the column is text, as `NumberFormat.of` takes it; None for as computers
+            write them.
 
     Raises:
         UserError: a std that is not above 0.
@@ -43,12 +47,15 @@ class NumericColumn(NumberColumn):
     log: bool
     indicator: bool
     quantiles: tuple[float, ...]
+    format: dict[str, Any] | None = None
 
     kind: ClassVar[str] = "numeric"
 
     def __post_init__(self) -> None:
         if not self.std > 0:
             raise UserError(f"std {self.std}: it must be above 0")
+        if self.format is not None:
+            NumberFormat.of(self.format)
 
     @property
     def width(self) -> int:
@@ -63,7 +70,7 @@ class NumericColumn(NumberColumn):
 
     def encode(self, series: pl.Series, out: np.ndarray) -> None:
         """Write the rows over `out` `[width, N]` float32."""
-        values = _as_floats(series, log=self.log)
+        values = _as_floats(series, log=self.log, form=_format(self.format))
         missing = missing_in(values, series)
         scaled = self._scale(values)
         if missing is not None:
@@ -85,12 +92,28 @@ class Numeric(NumberFeature):
 
     Attributes:
         log: take sign(x)·log(1+|x|) before standardising: for amounts with a long tail.
+        format: how numbers are written where the column is text: `decimal` and `thousands` signs, signs to `strip`,
+            words for `missing`.
     """
 
     log: bool = False
+    format: dict[str, Any] | None = None
 
     kind: ClassVar[str] = "numeric"
     column: ClassVar[type[NumberColumn]] = NumericColumn
+
+    def faults(self) -> Iterator[str]:
+        """See `Feature`."""
+        if self.format is not None:
+            try:
+                NumberFormat.of(self.format)
+            except UserError as error:
+                yield from error.problems
+
+    @property
+    def reads_text(self) -> bool:
+        """Where a format says how numbers are written, `1.234` may not be what a computer would read."""
+        return self.format is not None
 
     def fitter(self) -> "NumericFitter":
         """See `NumberFeature`."""
@@ -107,6 +130,7 @@ class NumericFitter(NumberFitter):
 
     def __init__(self, feature: Numeric) -> None:
         self._feature, self._indicator = feature, False
+        self._format = _format(feature.format)
         self._moments, self._sample = Moments(), Sample()
 
     def see(self, series: pl.Series) -> None:
@@ -123,7 +147,7 @@ class NumericFitter(NumberFitter):
         for start in range(0, len(series), BLOCK):
             block = series.slice(start, BLOCK)
             try:
-                values = _as_floats(block, log=self._feature.log)
+                values = _as_floats(block, log=self._feature.log, form=self._format)
                 missing = missing_in(values, block)
             except BadValue as error:
                 error.index += start
@@ -151,18 +175,33 @@ class NumericFitter(NumberFitter):
             log=self._feature.log,
             indicator=self._indicator,
             quantiles=self._sample.quantiles(),
+            format=self._feature.format,
         )
 
 
-def _as_floats(series: pl.Series, *, log: bool) -> np.ndarray:
+def _format(fields: dict[str, Any] | None) -> NumberFormat | None:
+    return None if fields is None else NumberFormat.of(fields)
+
+
+def _as_floats(series: pl.Series, *, log: bool, form: NumberFormat | None) -> np.ndarray:
     """`[N]` float64, NaN where missing."""
-    rule = "a numeric column holds numbers (make it categorical, or mend the row)"
+    rule = "a numeric column holds numbers (make it categorical, give its format, or mend the row)"
     if isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)):
-        series = _parsed(series.cast(pl.String), rule)
+        text = series.cast(pl.String)
+        series = _parsed(text, rule) if form is None else _formatted(text, form)
     elif not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         raise UserError(f"column {series.name!r} is {series.dtype}; {rule}")
     values = (series if series.dtype == pl.Float64 else series.cast(pl.Float64)).to_numpy()
     return np.sign(values) * np.log1p(np.abs(values)) if log else values
+
+
+def _formatted(text: pl.Series, form: NumberFormat) -> pl.Series:
+    numbers = form.parse(text)
+    if numbers.null_count() > text.null_count():
+        strange = numbers.is_null() & ~form.missing_in(text)
+        told = ", ".join(f"{key}: {value!r}" for key, value in form.to_plain().items()) or "as computers write them"
+        refuse_where(text, strange, f"its numbers are written so: {told} (widen the format, or mend the row)")
+    return numbers
 
 
 def _parsed(text: pl.Series, rule: str) -> pl.Series:

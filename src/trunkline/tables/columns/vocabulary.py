@@ -87,6 +87,8 @@ def vocabulary_dtype(series: pl.Series) -> pl.DataType:
     _check_categories(series)
     if series.dtype == pl.UInt64:
         return pl.UInt64()
+    if series.dtype in (pl.Int128, pl.UInt128) or series.dtype.is_decimal():
+        return pl.String()  # a word of 64 bits would not tell them apart
     if series.dtype.is_integer():
         return pl.Int64()
     return pl.Float64() if series.dtype.is_float() else pl.String()
