@@ -96,6 +96,33 @@ def test_without_the_package_its_run_says_what_is_missing(package):
     assert {path.name: path.read_bytes() for path in (package / "run").iterdir() if path.is_file()} == before
 
 
+def test_a_run_predicts_without_what_only_trained_it(package):
+    install(package, project(package))
+    plain = (
+        (package / "feedkit.yaml")
+        .read_text()
+        .replace("log_cosh", "regression")
+        .replace("{kind: clock, turns: 2}", "categorical")
+    )
+    (package / "plain.yaml").write_text(
+        plain.replace("{kind: skip, hidden: [8]}", "{kind: shared_bottom, hidden: [8]}")
+    )
+    done = run(package, "-m", "trunkline", "train", "plain.yaml", "--out", "run", "--quiet")
+    assert done.returncode == 0, done.stderr
+    (package / "feedkit-1.0.dist-info" / "entry_points.txt").unlink()
+    done = run(package, "-m", "trunkline", "predict", "run", "rows.parquet", "-o", "estimates.parquet")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_constructor_that_raises_is_told_with_its_options(package):
+    install(package, project(package))
+    path = package / "feedkit" / "largest.py"
+    path.write_text(path.read_text().replace("self.share = share", "self.share = {0.2: 1}[1 - share]"))
+    done = run(package, "-m", "trunkline", "train", "feedkit.yaml", "--out", "run", "--quiet")
+    assert done.returncode == 2
+    assert "'largest' (feedkit.largest.Largest) cannot be made with share=0.2: KeyError: 0.8" in done.stderr
+
+
 OBJECTIVE = "trunkline.objectives"
 BAD = {
     "raises on import": (
@@ -186,6 +213,14 @@ class Mine(ObjectiveBalancer):
 
 assert OBJECTIVES.find("mine") is Mine
 OBJECTIVES.register("mine", Mine)
+from trunkline.config.here_alone import workers
+made = Config.make({"tasks": {"a": "binary"}, "balance": {"objective": "mine"}})
+assert workers([made], asked=None, usual=4) == workers([made], asked=1, usual=4) == 1
+assert workers([Config.make({"tasks": {"a": "binary"}})], asked=None, usual=4) == 4
+try:
+    workers([made], asked=2, usual=4)
+except UserError as error:
+    print(error)
 assert Config.make({"tasks": {"a": "binary"}, "balance": {"objective": "mine"}}).balance.objective.kind == "mine"
 try:
     OBJECTIVES.register("sum", Mine)
@@ -193,6 +228,7 @@ except UserError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert "method 'mine': registered by this program, so other processes do not know it; give jobs=1" in done.stdout
     assert "method 'sum' is there already (trunkline.balance.objectives.sum.Sum); register __main__.Mine" in done.stdout
 
 

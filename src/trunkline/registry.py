@@ -48,6 +48,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self.what, self.group = what, group
         self._table, self._context = dict(table), tuple(context)
         self._base, self._needs = base, tuple(needs)
+        self._by_program = set[str]()
 
     def register(self, name: str, thing: C | None = None) -> Any:
         """Add a class under a name: `OBJECTIVES.register("mine", Mine)`, or above the class as a decorator.
@@ -65,12 +66,18 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             taken = self._table[name]
             raise UserError(
                 f"{self.what} {name!r} is there already ({taken.__module__}.{taken.__qualname__}); register "
-                f"{thing.__module__}.{thing.__qualname__} under another name"
+                f"{_path(thing)} under another name"
             )
         if trouble := self._trouble(thing):
-            raise UserError(f"{self.what} {name!r}: {thing.__module__}.{thing.__qualname__} {trouble}")
+            raise UserError(f"{self.what} {name!r}: {_path(thing)} {trouble}")
+        if name not in self._table:
+            self._by_program.add(name)
         self._table[name] = thing
         return thing
+
+    def only_here(self, name: str) -> bool:
+        """Whether a name is known to this process alone, since its program has registered it."""
+        return name in self._by_program
 
     def find(self, name: str) -> type[T]:
         """The class of that name.
@@ -115,7 +122,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
         return {p.name: (hints.get(p.name, Any), p.default) for p in parameters if p.name not in self._context}
 
-    def make(self, name: str, values: Mapping[str, Any], **context: Any) -> T:
+    def make(self, name: str, values: Mapping[str, Any], /, **context: Any) -> T:
         """An instance.
 
         Args:
@@ -124,11 +131,22 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             context: what the network knows; as much of it is given as the constructor asks for.
 
         Raises:
-            UserError: an unknown name; values out of range.
+            UserError: an unknown name; values out of range; whatever a constructor of somebody else's raises.
         """
         thing: Callable[..., T] = self.find(name)
         wanted = inspect.signature(thing).parameters
-        return thing(**{key: value for key, value in context.items() if key in wanted}, **values)
+        known = {key: value for key, value in context.items() if key in wanted}
+        try:
+            return thing(**known, **values)
+        except UserError:
+            raise
+        except Exception as error:
+            if is_ours(thing):
+                raise
+            given = ", ".join(f"{key}={value!r}" for key, value in values.items()) or "no options"
+            raise UserError(
+                f"{self.what} {name!r} ({_path(thing)}) cannot be made with {given}: {type(error).__name__}: {error}"
+            ) from error
 
     def __getitem__(self, name: str) -> type[T]:
         if name in self._table:
@@ -167,6 +185,16 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             return "has a constructor with *args, **kwargs or nameless arguments, which are no options"
         lacking = [name for name in self._needs if name not in {p.name for p in parameters}]
         return f"has a constructor without {', '.join(lacking)}" if lacking else ""
+
+
+def is_ours(thing: Any) -> bool:
+    """Whether a class, or the class of an object, is trunkline's own."""
+    module = getattr(thing, "__module__", "") or type(thing).__module__
+    return module.partition(".")[0] == "trunkline"
+
+
+def _path(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', repr(thing))}".lstrip(".")
 
 
 def told(thing: type[Any]) -> dict[str, str]:

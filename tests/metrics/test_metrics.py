@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import UserError
-from trunkline.metrics import METRICS, Scored, score, selection
+from trunkline.metrics import METRICS, Metric, Scored, score, selection
 from trunkline.tasks import (
     TASK_KINDS,
     Binary,
@@ -439,7 +439,9 @@ def test_what_suits_a_kind_can_be_computed_for_it_and_what_it_reports_suits_it(t
 )
 def test_a_metric_that_does_not_suit_a_task_is_refused_when_the_config_is_read(kind, metric):
     config = Config.make({"data": {"train": "x"}, "tasks": {"click": {"kind": kind, "metrics": metric}}})
-    with pytest.raises(UserError, match=rf"tasks\.click\.metrics: {metric} is not defined for a {kind} task \(these"):
+    with pytest.raises(
+        UserError, match=rf"tasks\.click\.metrics: {metric} is not defined for a task of kind {kind} \(these"
+    ):
         build_tasks(config)
 
 
@@ -615,3 +617,32 @@ def test_a_misspelt_selection_is_answered_with_the_right_one():
 
 def test_a_task_may_be_called_mean():
     assert selection("mean.auc", [Binary(name="mean")])({"mean": {"auc": 0.5}}) == 0.5
+
+
+class Broken(Metric):
+    """Goes wrong in a way of one's choice."""
+
+    higher_is_better = True
+    outcome = 0.5
+
+    def compute(self, scored):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (ZeroDivisionError("no rows"), "raised ZeroDivisionError: no rows"),
+        (math.nan, "gave nan; a metric is a finite number, or None"),
+        ("high", "gave 'high'; a metric is a finite number"),
+        (torch.tensor(0.5), r"gave tensor\(0\.5"),
+    ],
+)
+def test_what_goes_wrong_in_somebody_elses_metric_is_told_as_its_own(outcome, words, monkeypatch):
+    monkeypatch.setattr(Broken, "outcome", outcome)
+    monkeypatch.setitem(METRICS._table, "broken", Broken)
+    task = Binary(name="click", further_metrics=("broken",))
+    with pytest.raises(UserError, match=rf"metric 'broken' \(\S*Broken\) of task click {words}"):
+        scored(task, [[0.2]], [1.0])

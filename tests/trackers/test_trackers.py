@@ -567,7 +567,7 @@ def test_configs_round_trip(settings, tmp_path, trackers):
         ([{"kind": "mlflow", "url": "x"}], "unknown key 'url' in mlflow; did you mean 'uri'?"),
         (["mlflow", {"kind": "mlflow", "uri": "x"}], "mlflow is there twice"),
         ([{"kind": "mlflow", "uri": "http://me:secret@x"}], "MLFLOW_TRACKING_URI"),
-        ("mlflow", "training.trackers: 'mlflow': input should be a valid list"),
+        (3, "training.trackers: 3: input should be a valid list"),
         ([{"folder": "x"}], "give its kind"),
     ],
 )

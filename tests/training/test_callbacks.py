@@ -8,6 +8,7 @@ import yaml
 
 from trunkline import Model, UserError, fit
 from trunkline.callbacks import CALLBACKS, Callback
+from trunkline.config import Config
 from trunkline.runs.tensors import read_tensors, write_tensors
 from trunkline.training.callbacks.guarded import CallbackError, Guarded, by_name
 
@@ -223,3 +224,21 @@ def test_a_message_names_the_package(settings, parts):
     with pytest.raises(UserError, match=r"callback numpy\.somewhere\..*Inside \(package numpy\) raised in on_start"):
         fit(settings, **parts, callbacks=[Inside()])
     assert issubclass(CallbackError, UserError)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([Counter], r"Counter'> is no callback; write Counter\(…\)"),
+        ([print], "is no callback; derive it from trunkline.callbacks.Callback"),
+        ("time_limit", "'time_limit' is no callback"),
+    ],
+)
+def test_what_is_no_callback_is_refused(given, words, settings, parts, tmp_path):
+    with pytest.raises(UserError, match=words):
+        fit(settings, **parts, out=tmp_path / "run", callbacks=given)
+
+
+def test_one_callback_alone_will_do(settings):
+    made = Config.make({**settings, "training": {"callbacks": {"kind": "time_limit", "minutes": 5}}})
+    assert [one.kind for one in made.training.callbacks] == ["time_limit"]

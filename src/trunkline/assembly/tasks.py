@@ -21,7 +21,7 @@ def build_tasks(config: Config) -> list[Task]:
         own |= {"meanings": tuple((c.values or {}).items()), "missing": c.missing or ()}
         own |= {"label": c.label or name, "gradient": c.gradient, "further_metrics": c.metrics or ()}
         with problems.collect():
-            tasks.append(TASK_KINDS[c.kind](name=name, **own))
+            tasks.append(TASK_KINDS.make(c.kind, own, name=name))
             _check_metrics(tasks[-1])
     problems.raise_if_any()
     return tasks
@@ -32,7 +32,7 @@ def _check_metrics(task: Task) -> None:
         if not METRICS.make(name, {}).suits(task):
             fitting = [known for known in METRICS if METRICS.make(known, {}).suits(task)]
             raise UserError(
-                f"tasks.{task.name}.metrics: {name} is not defined for a {task.kind} task (these are: "
+                f"tasks.{task.name}.metrics: {name} is not defined for a task of kind {task.kind} (these are: "
                 f"{', '.join(fitting)})"
             )
 

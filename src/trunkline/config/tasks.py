@@ -24,6 +24,12 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _names(value: Any) -> Any:
+    if isinstance(value, dict) or (isinstance(value, (list, tuple)) and any(isinstance(one, dict) for one in value)):
+        raise ValueError("give names, such as [rmse, mae]; a metric has no options")
+    return _as_tuple(value)
+
+
 def _none_if_missing(value: Any) -> Any:
     return None if value == "missing" else value
 
@@ -53,7 +59,7 @@ class TaskConfig(Chosen):
     """Tasks whose estimates this tower receives."""
     gradient: Literal["stop", "flow"] = "stop"
     """Whether this task's loss may reach the towers whose estimates it takes."""
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    metrics: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
     """Metrics to report beside those of the kind."""
     calibrate: Calibrate = "none"
     """How estimates are corrected on the validation rows once the training is done; see `training.calibration`."""

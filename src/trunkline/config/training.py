@@ -1,6 +1,6 @@
 """`training`: epochs, batches, selection, trackers and callbacks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
@@ -8,6 +8,11 @@ from trunkline.callbacks import CALLBACKS
 from trunkline.config.section import Chosen, Positive, Section, chosen
 from trunkline.errors import UserError
 from trunkline.trackers import TRACKERS
+
+
+def _one_or_more(value: Any) -> Any:
+    """One alone is short for a list of it."""
+    return [value] if isinstance(value, (str, dict, Chosen)) else value
 
 
 def _can_be_made(tracker: Chosen) -> Chosen:
@@ -49,10 +54,10 @@ class TrainingConfig(Section):
     """Minutes after which a checkpoint is written within an epoch too; null for epochs' ends alone."""
     bad_batches: Annotated[int, Field(ge=0)] = 0
     """How many batches whose loss or gradient is not a number may be left out; the next one stops the training."""
-    trackers: list[AnyTracker] = Field(default_factory=list)
+    trackers: Annotated[list[AnyTracker], BeforeValidator(_one_or_more)] = Field(default_factory=list)
     """Where else the history is shown while the training runs."""
 
-    callbacks: list[AnyCallback] = Field(default_factory=list)
+    callbacks: Annotated[list[AnyCallback], BeforeValidator(_one_or_more)] = Field(default_factory=list)
     """What else is told of the training, and may end it: `time_limit`, and callbacks of installed packages."""
 
     @field_validator("trackers")

@@ -15,6 +15,7 @@ from trunkline.assembly.memory import in_shape
 from trunkline.assembly.network import build_network
 from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
+from trunkline.config.yaml_file import load_yaml
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
@@ -92,7 +93,7 @@ class Model:
             raise UserError(f"{path} is no run folder: {run.config.name} is missing")
         if not run.model.exists():
             raise UserError(f"{path} has no trained model yet; finish its first epoch: trunkline train --resume")
-        config = Config.make(run.config)
+        config = _to_predict(run.config)
         encoder, labels = read_fitted(run.encoder, build_tasks(config))
         calibrators = read_calibrators(run.calibration) if run.calibration.exists() else {}
         check_calibrators(calibrators, labels.tasks, name=str(run.calibration))
@@ -303,6 +304,30 @@ class Model:
             constant = pl.Series(f"{name}_sigma", [self.sigma.get(name)], dtype=pl.Float64)
             columns.append(constant.new_from_index(0, len(estimate)))
         return columns
+
+
+def _to_predict(path: Path) -> Config:
+    """The config of a run, without what trained it and may not be installed here: that plays no part any more.
+
+    Raises:
+        UserError: a config that cannot be read.
+    """
+    try:
+        return Config.make(path)
+    except UserError as error:
+        raw = load_yaml(path)
+        training, tasks = raw.get("training"), raw.get("tasks")
+        if isinstance(training, dict):
+            raw["training"] = {k: v for k, v in training.items() if k not in ("callbacks", "trackers", "select")}
+        if isinstance(tasks, dict):
+            raw["tasks"] = {
+                name: {k: v for k, v in task.items() if k != "metrics"} if isinstance(task, dict) else task
+                for name, task in tasks.items()
+            }
+        try:
+            return Config.make({key: value for key, value in raw.items() if key not in ("balance", "tune")})
+        except UserError:
+            raise error from None
 
 
 def _load_selected(network: Network, path: Path) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """The registry of metrics, and all scores of a task."""
 
+import math
+
 from torch import Tensor
 
+from trunkline.errors import UserError
 from trunkline.metrics.classification import ECE, Accuracy, Calibration, LogLoss, NormalizedEntropy, QuadraticKappa
 from trunkline.metrics.distribution import NLL, Coverage, Pinball
 from trunkline.metrics.metric import Metric
 from trunkline.metrics.ranking import AUC, NDCG, AUCPositive, AveragePrecision, Gini, MacroAUC, Spearman
 from trunkline.metrics.scored import Scored
 from trunkline.metrics.values import MAE, R2, RMSE, Bias, LogRMSE, PoissonDeviance
-from trunkline.registry import Registry
+from trunkline.registry import Registry, is_ours
 from trunkline.tasks import Task
 
 Scores = dict[str, dict[str, float | int | None]]
@@ -58,10 +61,24 @@ def score(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None = None) 
         weight: `[N]`, if the task has row weights.
 
     Raises:
-        UserError: the task names a metric that is not in `METRICS`.
+        UserError: the task names a metric that is not in `METRICS`; a plug-in's metric that raises or is no number.
     """
     observed = ~label.isnan() if weight is None else ~label.isnan() & (weight > 0)
     scored = Scored(task, raw[observed].double(), label[observed].double())
     metrics = {name: METRICS.make(name, {}) for name in task.reported}
     rows = len(scored.label)
-    return {name: metric.compute(scored) if rows else None for name, metric in metrics.items()} | {"rows": rows}
+    return {name: _value(name, metric, scored) if rows else None for name, metric in metrics.items()} | {"rows": rows}
+
+
+def _value(name: str, metric: Metric, scored: Scored) -> float | None:
+    """The metric's value; of somebody else's metric, whatever it raises or gives is told as its own."""
+    if is_ours(type(metric)):
+        return metric.compute(scored)
+    told = f"metric {name!r} ({type(metric).__module__}.{type(metric).__qualname__}) of task {scored.task.name}"
+    try:
+        value = metric.compute(scored)
+    except Exception as error:
+        raise UserError(f"{told} raised {type(error).__name__}: {error}") from error
+    if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value)):
+        raise UserError(f"{told} gave {value!r}; a metric is a finite number, or None where it is not defined")
+    return None if value is None else float(value)

@@ -37,7 +37,7 @@ from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
 from trunkline.training.callbacks.checkpointing import Checkpointing
 from trunkline.training.callbacks.functions import Functions
-from trunkline.training.callbacks.guarded import Guarded, by_name
+from trunkline.training.callbacks.guarded import Guarded, by_name, checked
 from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
@@ -210,7 +210,7 @@ def _train(
     scaler = torch.amp.GradScaler(device.type, enabled=c.amp == "fp16")
     optimizers = build_optimizers(config.optimizer, network, objective)
     freeze(optimizers)
-    users = [Guarded(one) for one in [*build_callbacks(config.training), *callbacks]]
+    users = [Guarded(one) for one in [*build_callbacks(config.training), *checked(callbacks)]]
     state = Checkpoint(network, objective, optimizers, scaler, Progress(), by_name(users))
     if resume:
         state.load(run.checkpoint)

@@ -11,6 +11,7 @@ from trunkline.assembly.checks import check_config
 from trunkline.assembly.device import pick_device
 from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
+from trunkline.config.here_alone import workers
 from trunkline.errors import Problems, UserError
 from trunkline.insight.comparison.shared_data import shared
 from trunkline.insight.comparison.shared_folder import ENCODER, begin
@@ -159,7 +160,8 @@ def _searched(
     point = setup.space.point_of(setup.config)
     if reached is not None and point is not None:
         study.enqueue_config(point)
-    processes = jobs or (cores() if pick_device(setup.config.training).type == "cpu" else 1)
+    here = cores() if pick_device(setup.config.training).type == "cpu" else 1
+    processes = workers([setup.config], asked=jobs, usual=here)
     common: dict[str, Any] | None = None
     order, vain = Order(until, wanted), 0
     while (left := wanted - len(study.ended)) > 0 and vain < _TRIES and not order.late:

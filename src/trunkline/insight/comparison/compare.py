@@ -8,6 +8,7 @@ from trunkline.assembly.checks import check_config
 from trunkline.assembly.device import pick_device
 from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
+from trunkline.config.here_alone import workers
 from trunkline.errors import Problems
 from trunkline.insight.comparison.analysis import CONFIDENCE, Entry, analyse, delta_m
 from trunkline.insight.comparison.gbdt import check_trees
@@ -114,7 +115,8 @@ def compare(
 
     encoder = folder / ENCODER
     here = cores() if pick_device(config.training).type == "cpu" else 1
-    if (processes := min(jobs or here, len(left))) > 1:
+    wanted = workers([variant.config for variant in variants], asked=jobs, usual=here)
+    if (processes := min(wanted, len(left))) > 1:
         in_order = sorted(left, key=lambda job: (job.kind == "trees", job.task is not None, job.seed))
         common = {
             "encoder": str(encoder.resolve()),

@@ -82,7 +82,7 @@ def make_feature(*, name: str, kind: str, **options: Any) -> Feature:
         if default is Parameter.empty and option not in given:
             problems.add(f"feature {name}: {option} is missing; kind {kind} needs it")
     problems.raise_if_any()
-    return FEATURE_KINDS.find(kind)(name=name, **given)
+    return FEATURE_KINDS.make(kind, given, name=name)
 
 
 def make_fitters(features: Iterable[Feature]) -> dict[str, Fitter]:

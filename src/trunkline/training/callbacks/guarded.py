@@ -10,6 +10,21 @@ from trunkline.errors import UserError
 from trunkline.random_state import isolated_random
 
 
+def checked(callbacks: Any) -> list[Callback]:
+    """Callbacks as a caller gave them.
+
+    Raises:
+        UserError: something else than a list of callbacks.
+    """
+    given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for one in given:
+        if not isinstance(one, Callback):
+            called = isinstance(one, type) and issubclass(one, Callback)
+            remedy = f"write {one.__name__}(…)" if called else "derive it from trunkline.callbacks.Callback"
+            raise UserError(f"callbacks: {one!r} is no callback; {remedy}")
+    return given
+
+
 class CallbackError(UserError):
     """A user's callback raised; the training has ended with a sound checkpoint."""
 
