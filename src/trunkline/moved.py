@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, final
 
@@ -221,7 +222,12 @@ class MovedFinder(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a module that has moved; None for any other."""
-        return None if new_place(fullname) is None else ModuleSpec(fullname, self, is_package=True)
+        new = new_place(fullname)
+        try:
+            there = new is not None and find_spec(new) is not None
+        except ModuleNotFoundError:
+            there = False
+        return ModuleSpec(fullname, self, is_package=True) if there else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """What stands for the module, with a warning."""

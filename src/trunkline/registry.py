@@ -48,7 +48,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self.what, self.group = what, group
         self._table, self._context = dict(table), tuple(context)
         self._base, self._needs = base, tuple(needs)
-        self._by_program = set[str]()
+        self._by_program, self._loaded = set[str](), dict[str, Plugin]()
 
     def register(self, name: str, thing: C | None = None) -> Any:
         """Add a class under a name: `OBJECTIVES.register("mine", Mine)`, or above the class as a decorator.
@@ -104,7 +104,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
                     f"{self.what} {name!r} of {offered[0].package} cannot be used: it {trouble}; ask for another "
                     "version of it, or uninstall it"
                 )
-            self._table[name] = thing
+            self._table[name], self._loaded[name] = thing, offered[0]
             return self._table[name]
         lines = [f"  {known}: {summary(thing)}" for known, thing in self._table.items()]
         lines += [f"  {plugin.name}: of {plugin.package}" for plugin in self._offered()]
@@ -118,7 +118,14 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             UserError: an unknown name.
         """
         thing = self.find(name)
-        hints = get_type_hints(thing.__init__)
+        if not _has_options(thing):
+            return {}
+        try:
+            hints = get_type_hints(thing.__init__)
+        except Exception as error:
+            if is_ours(thing):
+                raise
+            raise UserError(f"{self.what} {name!r} ({_path(thing)}): its options cannot be read: {error}") from error
         parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
         return {p.name: (hints.get(p.name, Any), p.default) for p in parameters if p.name not in self._context}
 
@@ -134,7 +141,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             UserError: an unknown name; values out of range; whatever a constructor of somebody else's raises.
         """
         thing: Callable[..., T] = self.find(name)
-        wanted = inspect.signature(thing).parameters
+        wanted = inspect.signature(thing).parameters if _has_options(thing) else {}
         known = {key: value for key, value in context.items() if key in wanted}
         try:
             return thing(**known, **values)
@@ -168,7 +175,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         """Entry points of installed packages, but for those of what is in the table because they were loaded."""
         if self.group is None:
             return []
-        return [plugin for plugin in plugins(self.group) if not plugin.gave(self._table.get(plugin.name))]
+        return [
+            plugin
+            for plugin in plugins(self.group)
+            if plugin != self._loaded.get(plugin.name) and not plugin.gave(self._table.get(plugin.name))
+        ]
 
     def _trouble(self, thing: Any) -> str:
         """Why a class cannot be in this table; empty if it can."""
@@ -180,7 +191,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         missing = sorted(getattr(thing, "__abstractmethods__", ()))
         if missing:
             return f"does not define {', '.join(missing)}"
-        parameters = list(inspect.signature(thing).parameters.values())
+        parameters = list(inspect.signature(thing).parameters.values()) if _has_options(thing) else []
         if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY) for p in parameters):
             return "has a constructor with *args, **kwargs or nameless arguments, which are no options"
         lacking = [name for name in self._needs if name not in {p.name for p in parameters}]
@@ -191,6 +202,11 @@ def is_ours(thing: Any) -> bool:
     """Whether a class, or the class of an object, is trunkline's own."""
     module = getattr(thing, "__module__", "") or type(thing).__module__
     return module.partition(".")[0] == "trunkline"
+
+
+def _has_options(thing: Any) -> bool:
+    """Whether a class has a constructor at all: object's own takes anything, to no effect."""
+    return getattr(thing, "__init__", None) is not object.__init__
 
 
 def _path(thing: Any) -> str:

@@ -104,7 +104,7 @@ def _checked(kind: str, raw: Mapping[str, Any], known: Options, shared: list[str
         if value is inspect.Parameter.empty:
             problems.append(f"{name} is missing; {kind} needs it")
             continue
-        by_task = per_task and isinstance(value, dict) and not _takes_mapping(annotation)
+        by_task = per_task and isinstance(value, dict) and _takes_list(annotation)
         try:
             checked = TypeAdapter(dict[str, float] if by_task else annotation).validate_python(value)
             # As YAML would give it back, lest a config differ from its own file.
@@ -120,5 +120,5 @@ def _lists(value: Any) -> Any:
     return [_lists(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def _takes_mapping(annotation: Any) -> bool:
-    return "Mapping" in str(annotation) or "dict" in str(annotation)
+def _takes_list(annotation: Any) -> bool:
+    return any(word in str(annotation) for word in ("Sequence", "list[", "tuple["))

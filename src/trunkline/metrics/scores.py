@@ -11,6 +11,7 @@ from trunkline.metrics.metric import Metric
 from trunkline.metrics.ranking import AUC, NDCG, AUCPositive, AveragePrecision, Gini, MacroAUC, Spearman
 from trunkline.metrics.scored import Scored
 from trunkline.metrics.values import MAE, R2, RMSE, Bias, LogRMSE, PoissonDeviance
+from trunkline.random_state import isolated_random
 from trunkline.registry import Registry, is_ours
 from trunkline.tasks import Task
 
@@ -76,7 +77,8 @@ def _value(name: str, metric: Metric, scored: Scored) -> float | None:
         return metric.compute(scored)
     told = f"metric {name!r} ({type(metric).__module__}.{type(metric).__qualname__}) of task {scored.task.name}"
     try:
-        value = metric.compute(scored)
+        with isolated_random(None):
+            value = metric.compute(scored)
     except Exception as error:
         raise UserError(f"{told} raised {type(error).__name__}: {error}") from error
     if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value)):

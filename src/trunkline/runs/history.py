@@ -1,6 +1,7 @@
 """The history of a training, one JSON object a line."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,12 +33,12 @@ class History:
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Append one line, in one piece.
+        """Append one line, in one piece; a number that is not finite is null there.
 
         Raises:
             UserError: it cannot be written.
         """
-        data = (json.dumps(line, allow_nan=False) + "\n").encode()
+        data = (json.dumps(_finite(line), allow_nan=False) + "\n").encode()
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
             try:
@@ -84,3 +85,12 @@ def read_history(path: Path) -> list[dict[str, Any]]:
                 raise UserError(f"{path} holds what no run writes: a line without its step; ask for the folder again")
             lines.append(line)
     return lines
+
+
+def _finite(value: Any) -> Any:
+    """Plain values with null for what is no number: a training that diverges is told as far as it came."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -1,13 +1,16 @@
 """Schema inference: which kind each feature column is."""
 
 from collections.abc import Collection, Sequence
-from typing import final
+from dataclasses import replace
+from typing import Any, final
 
 import polars as pl
 
 from trunkline.errors import Problems, did_you_mean
 from trunkline.tables.columns import Categorical, Feature, Hashed, make_feature
 from trunkline.tables.columns import Sequence as SequenceFeature
+from trunkline.tables.doctor import ColumnSheet, TableSample, examine
+from trunkline.tables.doctor.columns import EXACT, ONE_VALUE
 from trunkline.tables.rows import ROW
 
 
@@ -48,34 +51,48 @@ def check_features(features: Sequence[Feature]) -> None:
 
 @final
 class Inferrer:
-    """Features from rows that arrive in chunks.
+    """Features from rows that arrive in chunks, by an even sample of them; see `doctor.examine`.
 
     Args:
         leave_out: columns that are no features: labels, weights, row keys.
     """
 
     def __init__(self, *, leave_out: Collection[str] = ()) -> None:
-        self._left_out = {*leave_out, ROW}
-        self._columns: dict[str, _Seen] = {}
+        self._left_out = {*leave_out}
+        self._sample = TableSample()
+        self._facts: dict[str, _Facts] = {}
 
     def see(self, frame: pl.DataFrame) -> None:
         """Look at some rows."""
-        for series in frame:
-            if series.name not in self._left_out:
-                self._columns.setdefault(series.name, _Seen()).see(series)
+        columns = [name for name in frame.columns if name == ROW or name not in self._left_out]
+        chunk = frame.select(columns)
+        self._sample.add(chunk)
+        for series in chunk:
+            if series.name != ROW:
+                self._facts.setdefault(series.name, _Facts()).see(series)
+
+    def sheets(self) -> list[ColumnSheet]:
+        """What each column is taken for."""
+        if not self._facts:
+            return []
+        found = examine(self._sample.frame, leave_out=self._left_out)
+        return [self._facts[sheet.name].widen(sheet) for sheet in found]
 
     def done(self) -> list[Feature]:
         """A feature for every usable column, in the order of the columns."""
-        kinds = {name: seen.kind(name) for name, seen in self._columns.items() if seen.varied}
-        return [make_feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None]
+        return [
+            make_feature(name=sheet.name, kind=sheet.kind, **sheet.options)
+            for sheet in self.sheets()
+            if sheet.kind is not None
+        ]
 
 
 def infer(frame: pl.DataFrame, *, leave_out: Collection[str] = ()) -> list[Feature]:
     """A feature for every usable column of the training rows.
 
-    Text is categorical, lists of text or whole numbers are bags; numbers are numeric, except whole numbers that look
-    like ids (named `id`, `…_id`, `…Id`, or too large to be exact in float32); columns with one value or none, and
-    other nested ones, are left out.
+    Text is categorical unless it reads as numbers or times, lists of text or whole numbers are bags; numbers are
+    numeric, except times since 1970 and whole numbers that look like ids (named `id`, `…_id`, `…Id`, or too large to be
+    exact in float32); columns with one value or none, row numbers, copies and other nested ones are left out.
 
     Args:
         frame: training rows.
@@ -86,44 +103,30 @@ def infer(frame: pl.DataFrame, *, leave_out: Collection[str] = ()) -> list[Featu
     return inferrer.done()
 
 
-class _Seen:
-    """What the chunks of one column have shown."""
+class _Facts:
+    """What all rows of one column have shown, beside the sample of them."""
 
     def __init__(self) -> None:
-        self.dtype: pl.DataType = pl.Null()
-        self.varied = False
-        self.largest = 0
+        self._varied, self._largest = False, 0
         self._first: pl.Series | None = None
 
     def see(self, series: pl.Series) -> None:
-        if series.dtype != pl.Null:
-            self.dtype = series.dtype
         if series.dtype.is_integer():
-            ends = [int(end) for end in (series.min(), series.max()) if isinstance(end, int)]
-            self.largest = max([self.largest, *map(abs, ends)])
-        if self.varied or isinstance(series.dtype, pl.Struct) or series.dtype == pl.Object:
+            ends: list[Any] = [series.min(), series.max()]
+            self._largest = max([self._largest, *(abs(int(end)) for end in ends if end is not None)])
+        if self._varied or isinstance(series.dtype, pl.Struct) or series.dtype == pl.Object:
             return
         known = series.drop_nulls()
         if len(known):
-            first = known.head(1) if self._first is None else self._first
+            first = known.head(1) if self._first is None or self._first.dtype != known.dtype else self._first
             self._first = first
-            self.varied = known.n_unique() > 1 or first.append(known.head(1)).n_unique() > 1
+            self._varied = known.n_unique() > 1 or first.append(known.head(1)).n_unique() > 1
 
-    def kind(self, name: str) -> str | None:
-        dtype = self.dtype
-        if dtype == pl.Boolean:
-            return "boolean"
-        if isinstance(dtype, (pl.Date, pl.Datetime)):
-            return "datetime"
-        if dtype.is_float() or dtype.is_decimal():
-            return "numeric"
-        if dtype.is_integer():
-            named_id = name.lower() == "id" or name.lower().endswith("_id") or name.endswith(("Id", "ID"))
-            return "categorical" if named_id or self.largest > 2**24 else "numeric"
-        if isinstance(dtype, (pl.List, pl.Array)):
-            inner = dtype.inner
-            return "bag" if inner.is_integer() or isinstance(inner, _TEXT) else None
-        return "categorical" if isinstance(dtype, _TEXT) else None
-
-
-_TEXT = (pl.String, pl.Categorical, pl.Enum)
+    def widen(self, sheet: ColumnSheet) -> ColumnSheet:
+        """The sheet, where rows outside the sample change what the column is."""
+        if sheet.kind == "numeric" and self._largest > EXACT and not sheet.options:
+            return replace(sheet, kind="categorical", why="whole numbers too large for a quantity")
+        if sheet.kind is None and sheet.why == ONE_VALUE and self._varied:
+            kind = {"Boolean": "boolean", "String": "categorical"}.get(sheet.dtype, "numeric")
+            return replace(sheet, kind=kind, why="one value in nearly all rows")
+        return sheet

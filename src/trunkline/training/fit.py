@@ -113,6 +113,8 @@ def fit(
         new = not run.path.is_dir()
         if not new:
             held.enter_context(run.locked())
+        if resume and run.config.exists() and not (run.checkpoint.exists() or run.model.exists()):
+            resume, overwrite = False, True  # stopped before the first checkpoint: it begins anew
         if resume:
             _check_same(run, config)
             fitted = read_fitted(run.encoder, tasks)

@@ -116,9 +116,7 @@ def column_from_json(plain: Mapping[str, Any]) -> Column:
     Raises:
         UserError: an unknown kind or field, or values that make no column.
     """
-    arguments: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
-    }
+    arguments: dict[str, Any] = {key: _tuples(value) for key, value in plain.items()}
     name = arguments.get("kind")
     try:
         if not isinstance(name, str):
@@ -132,8 +130,13 @@ def column_from_json(plain: Mapping[str, Any]) -> Column:
         _check_types(name, arguments)
         column: Column = kind(**arguments)
         return column
-    except (TypeError, ValueError, KeyError, OverflowError, pl.exceptions.PolarsError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError, MemoryError, pl.exceptions.PolarsError) as error:
         raise UserError(f"the encoder's column {plain.get('name')!r} cannot be read: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _check_types(kind: str, arguments: Mapping[str, Any]) -> None:

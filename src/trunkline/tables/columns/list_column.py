@@ -14,7 +14,7 @@ from trunkline.tables.columns.base import DIM, Feature, faults_of_rows
 from trunkline.tables.columns.buckets import Buckets
 from trunkline.tables.columns.counts import Counts, make_vocabulary
 from trunkline.tables.columns.id_column import CategoricalFitter, HashedFitter
-from trunkline.tables.columns.lists import Elements, elements
+from trunkline.tables.columns.lists import Elements, elements, split_cells
 from trunkline.tables.columns.stable_hash import as_hashable
 from trunkline.tables.columns.vocabulary import Vocabulary
 
@@ -37,6 +37,7 @@ class ListColumn:
         dim: width of its own embedding; 0 where it has a target.
         ids: which row an element has; None where it has a target.
         target: the feature whose ids and table it shares.
+        separator: between the elements where a list is written as text; `json` of JSON lists.
 
     Raises:
         UserError: neither ids nor a target, or both; a length below 1.
@@ -49,6 +50,7 @@ class ListColumn:
     dim: int
     ids: Vocabulary | Buckets | None
     target: str | None
+    separator: str | None = None
 
     text: ClassVar[bool] = False
 
@@ -65,7 +67,7 @@ class ListColumn:
             series: the column.
             ids: its own, or its target's.
         """
-        found = _elements(series, self.kind, self.length)
+        found = _elements(split_cells(series, self.separator), self.kind, self.length)
         values = np.empty(len(found.values), dtype=np.int32)
         for start in range(0, len(values), BLOCK):
             ids.write_codes(found.values.slice(start, BLOCK), values[start : start + BLOCK])
@@ -89,12 +91,14 @@ class Bag(Feature):
         dim: width of the embedding.
         min_count: elements seen less often in the training rows count as unseen.
         rows: hash the elements over so many vectors, instead of a vocabulary.
+        separator: between the elements where a list is written as text, such as `|`; `json` for JSON lists.
     """
 
     pool: Literal["mean", "sum"] = "mean"
     dim: int = DIM
     min_count: int = 1
     rows: int | None = None
+    separator: str | None = None
 
     kind: ClassVar[str] = "bag"
     column: ClassVar[type[ListColumn]] = ListColumn
@@ -103,6 +107,8 @@ class Bag(Feature):
 
     def faults(self) -> Iterator[str]:
         """See `Feature`."""
+        if self.separator == "":
+            yield "separator ''; give what stands between the elements, or json"
         if self.pool not in ("mean", "sum"):
             yield f"pool {self.pool!r}; for a bag it is one of mean, sum"
         yield from faults_of_rows(self.rows, self.min_count)
@@ -124,6 +130,7 @@ class Sequence(Feature):
         dim: width of the embedding; 8, or the target's if there is one.
         min_count: elements seen less often count as unseen; 1, or the target's.
         rows: hash the elements over so many vectors, instead of a vocabulary.
+        separator: between the elements where a list is written as text, such as `|`; `json` for JSON lists.
     """
 
     length: int = LENGTH
@@ -132,6 +139,7 @@ class Sequence(Feature):
     dim: int | None = None
     min_count: int | None = None
     rows: int | None = None
+    separator: str | None = None
 
     kind: ClassVar[str] = "sequence"
     column: ClassVar[type[ListColumn]] = ListColumn
@@ -144,6 +152,8 @@ class Sequence(Feature):
 
     def faults(self) -> Iterator[str]:
         """See `Feature`."""
+        if self.separator == "":
+            yield "separator ''; give what stands between the elements, or json"
         if self.pool not in ("mean", "attention"):
             yield f"pool {self.pool!r}; for a sequence it is one of mean, attention"
         yield from faults_of_rows(self.rows, self.min_count)
@@ -174,7 +184,7 @@ class ListFitter:
 
     def see(self, series: pl.Series) -> None:
         """Take in some rows."""
-        found = _elements(series, self._feature.kind, self._feature.length)
+        found = _elements(split_cells(series, self._feature.separator), self._feature.kind, self._feature.length)
         if self._counts is None:
             as_hashable(found.values)
         else:
@@ -194,6 +204,7 @@ class ListFitter:
             dim=0 if f.target else f.dim or 0,
             ids=ids,
             target=f.target,
+            separator=f.separator,
         )
 
 

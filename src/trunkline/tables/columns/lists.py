@@ -1,12 +1,13 @@
 """The flat elements of a column of lists."""
 
+import json
 from typing import NamedTuple, NoReturn, final
 
 import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
-from trunkline.tables.rows import BadValue
+from trunkline.tables.rows import BadValue, refuse_where
 
 
 @final
@@ -65,3 +66,37 @@ def refuse_list(series: pl.Series, row: int, rule: str) -> NoReturn:
     error = BadValue(series, row, rule)
     error.value = error.value.to_list()
     raise error
+
+
+def split_cells(series: pl.Series, separator: str | None) -> pl.Series:
+    """Lists of text, from cells that hold them as text; a column of lists as it is.
+
+    Args:
+        series: `[N]`.
+        separator: between the elements; `json` of JSON lists, None of a column that has lists.
+
+    Raises:
+        BadValue: a cell that is no JSON list.
+    """
+    if separator is None or isinstance(series.dtype, (pl.List, pl.Array)) or series.dtype == pl.Null:
+        return series
+    text = series.cast(pl.String).str.strip_chars()
+    text = text.set((text == "").fill_null(False), None)
+    if separator != "json":
+        lists = text.str.split(separator)
+        cleaned = lists.list.eval(pl.element().str.strip_chars()).list.eval(pl.element().filter(pl.element() != ""))
+        return cleaned.alias(series.name)
+    try:
+        return text.str.json_decode(pl.List(pl.String)).alias(series.name)
+    except pl.exceptions.PolarsError:
+        wrong = [not _is_json_list(cell) for cell in text.to_list()]
+        refuse_where(series, wrong, "its cells are JSON lists of text or numbers (separator: json)")
+        raise
+
+
+def _is_json_list(cell: str | None) -> bool:
+    try:
+        found = [] if cell is None else json.loads(cell)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, list) and all(isinstance(one, (str, int, float)) or one is None for one in found)

@@ -1,5 +1,6 @@
 """A guard around a user's callback: what it draws and what it raises must not reach the training."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import packages_distributions
@@ -8,6 +9,10 @@ from typing import Any, final
 from trunkline.callbacks.base import Callback, Line, Training
 from trunkline.errors import UserError
 from trunkline.random_state import isolated_random
+from trunkline.untrusted import refuse_half_characters
+
+MOST_STATE = 1 << 20
+"""Letters of JSON that a callback's state may have."""
 
 
 def checked(callbacks: Any) -> list[Callback]:
@@ -45,6 +50,8 @@ class Guarded(Callback):
         self.inner = inner
         self.name = f"{type(inner).__module__}.{type(inner).__qualname__}"
         self.failed = False
+        self._state: dict[str, Any] = {}
+        self._waiting: CallbackError | None = None
 
     def on_start(self, loop: Training) -> None:
         """Hand on."""
@@ -67,7 +74,10 @@ class Guarded(Callback):
             self.inner.on_epoch(loop, dict(line))
 
     def on_checkpoint(self, loop: Training) -> None:
-        """Hand on."""
+        """Hand on; a state that could not be had is told now that the checkpoint is written."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            raise waiting
         with self._inside("on_checkpoint"):
             self.inner.on_checkpoint(loop)
 
@@ -77,15 +87,24 @@ class Guarded(Callback):
             self.inner.on_end(loop)
 
     def state_dict(self) -> Mapping[str, Any]:
-        """Its own."""
-        before = self.failed
+        """Its own; the last one that could be had where it fails, which ends the training after the checkpoint."""
+        if self.failed:
+            return self._state
         try:
             with self._inside("state_dict"):
-                return self.inner.state_dict()
-        except CallbackError:
-            if before:  # it ends the training already, whose own state is kept all the same
-                return {}
-            raise
+                state = self.inner.state_dict() or {}
+                if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+                    raise TypeError(
+                        f"it gave {type(state).__name__}; a state is a mapping from text to what JSON holds"
+                    )
+                text = json.dumps(state, allow_nan=False, ensure_ascii=False)
+                if len(text) > MOST_STATE:
+                    raise ValueError(f"it gave {len(text):,} letters of JSON; {MOST_STATE:,} at most")
+                refuse_half_characters(text)
+                self._state = json.loads(text)
+        except CallbackError as error:
+            self._waiting = error
+        return self._state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Its own."""
@@ -97,7 +116,7 @@ class Guarded(Callback):
         try:
             with isolated_random(None):
                 yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.failed = True
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             raise CallbackError(

@@ -1,0 +1,177 @@
+"""From a label's values to the kind of task that it asks for."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import polars as pl
+
+from trunkline.tables.number_format import MARKS
+
+CLASSES = 20
+"""Whole numbers of up to this many values may be classes."""
+MOSTLY = 0.5
+"""Share of zeros from which a label is mostly nothing."""
+SKEWED = 2.0
+"""Skewness from which positive numbers are better looked at by their logarithm."""
+YES = (
+    "yes",
+    "y",
+    "true",
+    "t",
+    "1",
+    "on",
+    "ja",
+    "si",
+    "sí",
+    "sì",
+    "oui",
+    "sim",
+    "da",
+    "tak",
+    "hai",
+    "positive",
+    "pos",
+    "+",
+)
+NO = ("no", "n", "false", "f", "0", "off", "nein", "non", "não", "nao", "nie", "net", "negative", "neg", "-")
+"""Words for 0."""
+_RATING = re.compile(r"rating|stars?|score|grade|satisf|level|rank|likert", re.I)
+_COUNT = re.compile(r"count|number|num|n_|_n$|visits?|clicks|views|times|how_many|requests|orders|quantity|qty", re.I)
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A kind of task for a label.
+
+    Attributes:
+        kind: of the task.
+        options: of the task: `positive`, `missing`, …
+        why: in a few words.
+        remarks: what a person should look at.
+    """
+
+    kind: str
+    options: dict[str, Any] = field(default_factory=dict)
+    why: str
+    remarks: Sequence[str] = ()
+
+
+def propose(label: pl.Series) -> Proposal:
+    """The kind of task that a label's values ask for.
+
+    Args:
+        label: `[N]`, the label's column, or an even sample of it.
+    """
+    known = label.drop_nulls()
+    known = known.drop_nans() if known.dtype.is_float() else known
+    if known.dtype == pl.Boolean:
+        return Proposal(kind="binary", why="true or false")
+    if isinstance(known.dtype, _TEXT):
+        return _of_text(known.cast(pl.String).str.strip_chars(), label.name)
+    if known.dtype.is_numeric() and len(known):
+        return _of_numbers(known.cast(pl.Float64), label.name, [])
+    return Proposal(kind="multiclass", why="text")
+
+
+def _of_text(known: pl.Series, name: str) -> Proposal:
+    marked = known.str.to_lowercase().is_in([*MARKS, ""])
+    # A dash beside a plus, or a "no" word, is a value of its own and no mark.
+    words = known.filter(~marked)
+    values = words.unique(maintain_order=True).to_list()
+    marks = known.filter(marked & (known != "")).unique(maintain_order=True).to_list()
+    if len(values) == 1 and len(marks) == 1:
+        words, values, marks = known, [*values, *marks], []
+    missing = {"missing": marks} if marks else {}
+    told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
+    numbers = words.cast(pl.Float64, strict=False)
+    if len(words) and not numbers.null_count():
+        return _of_numbers(numbers, name, marks)
+    if len(values) == 2:
+        positive = next((one for one in values if one.lower() in YES), None)
+        negative = next((one for one in values if one.lower() in NO), None)
+        if positive is None and negative is not None:
+            positive = next(one for one in values if one != negative)
+        sure = positive is not None
+        if positive is None:
+            counts = words.value_counts(sort=True).to_series(0).to_list()
+            positive = counts[-1]
+        other = next(one for one in values if one != positive)
+        doubt = [] if sure else [f"{positive!r} was taken for 1 since it is the rarer one"]
+        return Proposal(
+            kind="binary",
+            options={"positive": positive, "negative": other, **missing},
+            why=f"two words, {positive!r} and {other!r}",
+            remarks=[*told, *doubt],
+        )
+    return Proposal(kind="multiclass", options=missing, why=f"{len(values)} different texts", remarks=told)
+
+
+def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
+    values = known.unique().sort().to_list()
+    missing: dict[str, Any] = {"missing": marks} if marks else {}
+    told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
+    if set(values) <= {0.0, 1.0}:
+        return Proposal(kind="binary", options=missing, why="0 or 1", remarks=told)
+    if set(values) == {-1.0, 0.0, 1.0}:
+        return Proposal(
+            kind="binary",
+            options={"missing": [*marks, "-1"]},
+            why="0 or 1, and -1",
+            remarks=[*told, "-1 is read as missing; if it is a class of its own, write kind: multiclass"],
+        )
+    whole = bool((known == known.floor()).all())
+    if len(values) == 2:
+        low, high = (f"{value:g}" for value in values)
+        return Proposal(
+            kind="binary",
+            options={"positive": high, "negative": low, **missing},
+            why=f"two numbers, {low} and {high}",
+            remarks=[*told, f"{high} was taken for 1"],
+        )
+    array = known.to_numpy()
+    zeros = float((array == 0).mean())
+    if array.min() >= 0 and MOSTLY <= zeros < 1 and len(values) > 10 and (not whole or array.max() > 100):
+        return Proposal(
+            kind="zero_inflated_lognormal", options=missing, why=f"{zeros:.0%} zeros, the rest positive", remarks=told
+        )
+    if whole and array.min() >= 0:
+        if _RATING.search(name) and len(values) <= 11 and array.max() <= 100:
+            return Proposal(kind="ordinal", options=missing, why=f"a rating, {len(values)} levels", remarks=told)
+        if _is_count(array, name, len(values)):
+            mean, variance = float(array.mean()), float(array.var())
+            kind = "negative_binomial" if variance > 1.5 * mean else "poisson"
+            why = f"counts, mean {mean:.3g} and variance {variance:.3g}"
+            return Proposal(kind=kind, options=missing, why=why, remarks=told)
+    if whole and len(values) <= CLASSES:
+        return Proposal(kind="multiclass", options=missing, why=f"{len(values)} whole numbers", remarks=told)
+    if array.min() > 0 and not whole and _skewness(array) > SKEWED > abs(_skewness(np.log(array))):
+        return Proposal(kind="lognormal", options=missing, why="positive, with a long tail", remarks=told)
+    if array.min() >= 0 and array.max() <= 1:
+        told = [*told, "a share between 0 and 1: estimates may lie a little outside"]
+    return Proposal(
+        kind="regression", options=missing, why=f"{len(values)} whole numbers" if whole else "numbers", remarks=told
+    )
+
+
+def _is_count(array: np.ndarray, name: str, distinct: int) -> bool:
+    """Whether whole numbers from 0 up are how often something happened: one hump and a tail, no gaps at its start."""
+    if array.max() > 10_000 or distinct < 3:
+        return False
+    counts = np.bincount(array.astype(np.int64))
+    mode = int(counts.argmax())
+    if array.min() > 1 or mode > max(3.0, 1.5 * float(array.mean())):
+        return bool(_COUNT.search(name)) and array.max() > CLASSES
+    tail = counts[mode:]
+    falls = np.diff(np.minimum.accumulate(tail) - tail) <= 0
+    tailed = counts[-1] < 0.25 * counts[mode] and float(array.mean()) < 0.6 * float(array.max())
+    return tailed and (bool(_COUNT.search(name)) or (bool(falls.mean() > 0.7) and 0 in array))
+
+
+def _skewness(array: np.ndarray) -> float:
+    spread = float(array.std())
+    return float((((array - array.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
