@@ -72,9 +72,10 @@ def test_every_kind_makes_a_config_that_trains(table, trunkline, kind):
         ("clicked", "clicked", "binary"),
         ("at 9:30", "at_9_30", "binary"),
         ("size", "size", "multiclass"),
-        ("stars", "stars", "multiclass"),
+        ("stars", "stars", "ordinal"),
         ("shares", "shares", "regression"),
-        ("time on page", "time_on_page", "regression"),
+        ("time on page", "time_on_page", "lognormal"),
+        ("spent", "spent", "zero_inflated_lognormal"),
     ],
 )
 def test_a_kind_that_is_not_given_goes_by_the_values_and_is_said(table, trunkline, column, name, kind):

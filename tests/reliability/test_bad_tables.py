@@ -129,7 +129,7 @@ def check_right(name, found, folder, run, rows):
     assert out
     if name == "init":
         Config.make(folder / "made.yaml")
-        assert out.startswith(f"{rows:,} rows")
+        assert f"\n{rows:,} rows, " in out
     elif name == "train":
         scores = json.loads((folder / "new" / "metrics.json").read_text())
         assert scores["valid"]["click"]["rows"] == 60

@@ -24,7 +24,7 @@ from small_run import CONFIG, make_small_run, small_rows
 
 from trunkline import Config, Model, UserError
 from trunkline.assembly.tasks import build_tasks
-from trunkline.cli.init import find_tasks
+from trunkline.cli.init_tasks import find_tasks
 from trunkline.config.yaml_file import MOST
 from trunkline.runs.artifacts import read_fitted
 from trunkline.tables import Encoder, infer

@@ -1,18 +1,21 @@
 """`trunkline init`."""
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os.path import exists, isdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.errors import UserError
 
 if TYPE_CHECKING:
-    import polars as pl
+    from trunkline.cli.init_tasks import FoundTask
+    from trunkline.tables.dialect import Dialect
+    from trunkline.tables.doctor import Choice, ColumnSheet
+    from trunkline.tables.source import Files
 
 KINDS = (
     "binary",
@@ -31,8 +34,10 @@ KINDS = (
 """Names of the kinds for the help, which has no need of torch; a test holds them to the table of kinds."""
 SCHEMA = "trunkline.schema.json"
 """Where editors look for the config's schema, beside it."""
-CLASSES = 20
-"""Whole numbers of up to this many values make a multiclass label."""
+SHOWN = 60
+"""Columns that are shown one by one; of more, only those to look at."""
+WIDE = 110
+"""Letters of a terminal's line from which remarks have a column of their own."""
 
 
 def init(
@@ -43,52 +48,69 @@ def init(
     out: Annotated[Path, typer.Option("--out", "-o", help="YAML file to write.")] = Path("trunkline.yaml"),
     valid: Annotated[str | None, typer.Option(help="Validation rows.")] = None,
     test: Annotated[str | None, typer.Option(help="Test rows.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the fields of a CSV; found unless given.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a CSV, such as latin-1; UTF-8 unless given.")] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask about columns that may be read in two ways.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace the YAML file.")] = False,
 ) -> None:
-    """Look at a table and write a config to train on it, every inferred kind spelled out."""
-    import yaml
+    """Look at a table as a colleague would, and write a config to train on it, every reading spelled out."""
+    import json
 
+    from trunkline.cli.init_tasks import find_tasks, label_numbers
     from trunkline.runs.files import write_text
-    from trunkline.tables import infer
+    from trunkline.tables.dialect import Dialect
+    from trunkline.tables.doctor import TableSample, examine, mark_leaks
     from trunkline.tables.source import Files
 
     if exists(out) and not overwrite:
         raise UserError(f"{out} exists; replace it with --overwrite, or choose another name with -o")
     if not isdir(out.parent):
         raise UserError(f"{out}: folder {out.parent} does not exist")
-    files = Files(data)
-    frame = files.read()
+    files = Files(data, dialect=Dialect(separator=_character(separator), encoding=encoding))
+    dialect = _dialect(files)
+    sample = TableSample()
+    for chunk in files.chunks():
+        sample.add(chunk)
+    frame = sample.frame
     with files.naming():
-        tasks, guessed = find_tasks(task, frame)
-        features = infer(frame, leave_out=[each.get("label", name) for name, each in tasks.items()])
-        if not features:
+        tasks = find_tasks(task, frame)
+        labels = [one.column for one in tasks.values()]
+        sheets = examine(frame, leave_out=labels, comma_likely=dialect.separator == ";")
+        sheets = mark_leaks(sheets, frame, label_numbers(tasks, frame))
+        if ask:
+            sheets = [_asked(sheet) for sheet in sheets]
+        if not any(sheet.kind is not None for sheet in sheets):
             raise UserError("no column beside the labels can be a feature")
-    source: dict[str, Any] = {"train": data[0] if len(data) == 1 else data}
-    source |= {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
-    if valid is None:
-        times = [feature.name for feature in features if feature.kind == "datetime"]
-        split = {"by": "time", "column": times[0]} if times else {"by": "random"}
-        source["split"] = {**split, "valid": 0.1, **({"test": 0.1} if test is None else {"test": 0.0})}
-    config = {
-        "data": source,
-        "features": {feature.name: {"kind": feature.kind} for feature in features},
-        "tasks": tasks,
-        "network": {"sharing": {"kind": "shared_bottom", "hidden": [256, 128]}, "towers": {"hidden": [64]}},
-        "balance": {"objective": "uncertainty", "gradients": "none"},
-        "optimizer": {"name": "adamw", "lr": 0.001},
-        "training": {"epochs": 10, "batch_size": batch_size(len(frame)), "patience": 2, "select": "mean"},
-    }
-    text = "".join(
-        yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-        for key, value in config.items()
-    )
-    note = f"# yaml-language-server: $schema={SCHEMA}\n"
-    note += "# Look through the features: a column that is known only after the fact gives the answer away.\n"
-    write_text(out, note + text)
-    print(f"{len(frame):,} rows, {len(features)} features, {len(tasks)} tasks: {out}")
+    parts = {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
+    config = _config(data, parts, dialect, sheets, tasks, sample.rows)
+    write_text(out, _text(config, sheets))
+    if as_json:
+        told = {
+            "config": str(out),
+            "rows": sample.rows,
+            "looked_at": len(frame),
+            "separator": dialect.separator,
+            "tasks": {name: one.to_json() for name, one in tasks.items()},
+            "columns": [sheet.to_json() for sheet in sheets],
+        }
+        print(json.dumps(told, ensure_ascii=False, indent=1))
+        return
+    _show(sheets)
+    features = sum(sheet.kind is not None for sheet in sheets)
+    seen = "" if sample.whole else f" ({len(frame):,} of them looked at, evenly spread)"
+    how = f"; fields are separated by {dialect.separator!r}" if dialect.separator not in (None, ",") else ""
+    print(f"{sample.rows:,} rows{seen}, {features} features, {len(tasks)} tasks: {out}{how}")
+    guessed = {one.column: one for one in tasks.values() if one.guessed}
     if guessed:
-        told = "; ".join(f"{column} is {kind} ({reason})" for column, (kind, reason) in guessed.items())
-        print(f"kinds of labels, by their values: {told}. For another write --task COLUMN:KIND")
+        kinds = "; ".join(f"{column} is {one.kind} ({one.why})" for column, one in guessed.items())
+        print(f"kinds of labels, by their values: {kinds}. For another write --task COLUMN:KIND")
+    for column, one in guessed.items():
+        for remark in one.remarks:
+            print(f"label {column}: {remark}")
+    doubtful = [sheet.name for sheet in sheets if sheet.doubtful]
+    if doubtful and not ask:
+        print(f"to decide: {', '.join(doubtful)}; see {out}, or answer questions with --ask")
     print(f"next: trunkline train {out}; for an editor that knows the keys: trunkline schema -o {out.parent / SCHEMA}")
 
 
@@ -97,77 +119,154 @@ def batch_size(rows: int) -> int:
     return int(min(4096, max(32, 2 ** round(math.log2(max(rows, 1) / 100)))))
 
 
-def find_tasks(
-    asked: Sequence[str], frame: "pl.DataFrame"
-) -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, str]]]:
-    """The tasks for the config, by name; and of each column whose kind was not given, the kind and the reason for it.
-
-    Args:
-        asked: `COLUMN` or `COLUMN:KIND`.
-        frame: training rows.
-
-    Raises:
-        UserError: an unknown column or kind, a column twice, labels that the kind cannot have; all of them.
-    """
-    import polars as pl
-
-    from trunkline.tables import Labels
-    from trunkline.tasks import TASK_KINDS
-
-    problems = Problems()
-    tasks: dict[str, dict[str, str]] = {}
-    guessed: dict[str, tuple[str, str]] = {}
-    for text in asked:
-        with problems.collect(f"--task {text}: "):
-            column, kind = split_task(text, frame.columns)
-            name = re.sub(r"[^A-Za-z0-9_-]|^(?=[^A-Za-z_])", "_", column)
-            if name in tasks:
-                raise UserError(f"task {name} is there already; a second one of that label goes into the YAML by hand")
-            if kind == "ordinal" and not (frame[column].dtype.is_numeric() or frame[column].dtype == pl.Boolean):
-                raise UserError(
-                    f"column {column!r} is {frame[column].dtype}, whose order nobody knows but you; say "
-                    f"{column}:multiclass here, then in the YAML {{kind: ordinal, levels: [lowest, …, highest]}}"
-                )
-            if not kind:
-                guessed[column] = kind, _ = guess_kind(frame[column])
-            tasks[name] = {"kind": kind} | ({"label": column} if name != column else {})
-            Labels.fit([TASK_KINDS[kind](name=name, label=column)], frame)
-    problems.raise_if_any()
-    return tasks, guessed
+def _character(text: str | None) -> str | None:
+    """A shell hands over two characters where a tab is meant."""
+    return "\t" if text in ("\\t", "tab") else text
 
 
-def split_task(text: str, columns: Sequence[str]) -> tuple[str, str]:
-    """`COLUMN` or `COLUMN:KIND` -> column and kind, which is empty where it is not given.
+def _dialect(files: "Files") -> "Dialect":
+    """The dialect of the first file of text, nothing left open; the one that was given where there is none."""
+    from trunkline.tables.dialect import Dialect, read_header
+    from trunkline.tables.scanners import is_text, usual_separator
 
-    Raises:
-        UserError: an unknown column or kind.
-    """
-    from trunkline.tasks import TASK_KINDS
-
-    column, colon, kind = (text, "", "") if text in columns or ":" not in text else text.rpartition(":")
-    if column not in columns:
-        raise UserError(f"column {column!r} is not in the table{did_you_mean(column, columns)}")
-    if colon and kind not in TASK_KINDS:
-        raise UserError(f"kind {kind!r} is unknown{did_you_mean(kind, TASK_KINDS)} (known: {', '.join(TASK_KINDS)})")
-    return column, kind
+    for path in files.paths:
+        if is_text(path):
+            return read_header(path, files.dialect, usual=usual_separator(path)).dialect
+    return Dialect()
 
 
-def guess_kind(labels: "pl.Series") -> tuple[str, str]:
-    """Binary, regression or multiclass, by the values; and why.
+def _config(
+    data: Sequence[str],
+    parts: Mapping[str, str],
+    dialect: "Dialect",
+    sheets: "Sequence[ColumnSheet]",
+    tasks: "Mapping[str, FoundTask]",
+    rows: int,
+) -> dict[str, Any]:
+    source: dict[str, Any] = {"train": data[0] if len(data) == 1 else list(data), **parts}
+    if dialect.separator not in (None, ","):
+        source["separator"] = dialect.separator
+    if dialect.encoding is not None and not dialect.utf8:
+        source["encoding"] = dialect.encoding
+    if "valid" not in parts:
+        times = [sheet for sheet in sheets if sheet.kind == "datetime"]
+        split: dict[str, Any] = {"by": "time", "column": times[0].name} if times else {"by": "random"}
+        how = {key: value for key, value in times[0].options.items() if key != "zone"} if times else {}
+        source["split"] = {**split, **how, "valid": 0.1, "test": 0.0 if "test" in parts else 0.1}
+    return {
+        "data": source,
+        "features": {},
+        "tasks": {name: one.section for name, one in tasks.items()},
+        "network": {"sharing": {"kind": "shared_bottom", "hidden": [256, 128]}, "towers": {"hidden": [64]}},
+        "balance": {"objective": "uncertainty", "gradients": "none"},
+        "optimizer": {"name": "adamw", "lr": 0.001},
+        "training": {"epochs": 10, "batch_size": batch_size(rows), "patience": 2, "select": "mean"},
+    }
 
-    Every other kind says something of the label that its values do not show.
-    """
-    import polars as pl
 
-    known = labels.drop_nulls()
-    known = known.drop_nans() if known.dtype.is_float() else known
-    if known.dtype == pl.Boolean:
-        return "binary", "true or false"
-    if not known.dtype.is_numeric():
-        return "multiclass", "text"
-    if known.cast(pl.Float64).is_in([0.0, 1.0]).all():
-        return "binary", "0 or 1"
-    if not known.dtype.is_integer():
-        return "regression", "numbers"
-    distinct = known.n_unique()
-    return ("regression" if distinct > CLASSES else "multiclass"), f"{distinct} whole numbers"
+def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]") -> str:
+    """The config as YAML; a column's line says what is to be known about it, if it is left out too."""
+    import yaml
+
+    def dumped(value: Any, width: int) -> str:
+        return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=width))
+
+    text = f"# yaml-language-server: $schema={SCHEMA}\n"
+    text += "# Look through the features: a column that is known only after the fact gives the answer away.\n"
+    for key, value in config.items():
+        if key != "features":
+            text += dumped({key: value}, 110)
+            continue
+        text += "features:\n"
+        for sheet in sheets:
+            kept = {"kind": sheet.kind, **sheet.options}
+            name = _key(sheet.name)
+            line = f"{name} {_flow(kept)}" if sheet.kind is not None else f"{name} left out"
+            told = [*(sheet.remarks if sheet.kind is not None else [sheet.why, *sheet.remarks])]
+            told += [f"or {_choice(choice)}" for choice in sheet.choices[1:]]
+            comment = " ".join("; ".join(told).split())
+            if sheet.kind is None:
+                text += f"  # {' '.join(line.split())}: {comment}\n"
+            else:
+                text += f"  {line}{f'  # {comment}' if comment else ''}\n"
+    return text
+
+
+def _choice(choice: "Choice") -> str:
+    if choice.kind is None:
+        return choice.what
+    return f"{choice.what}: {_flow({'kind': choice.kind, **choice.options})}"
+
+
+def _key(name: str) -> str:
+    """A column's name as a key of YAML, with its colon."""
+    import json
+
+    import yaml
+
+    text = str(yaml.safe_dump({name: None}, default_flow_style=False, allow_unicode=True, width=10_000))
+    plain = text.removesuffix(" null\n")
+    return json.dumps(name) + ":" if "\n" in plain or plain.startswith("?") else plain
+
+
+def _flow(section: dict[str, Any]) -> str:
+    """A mapping on one line of YAML."""
+    import yaml
+
+    text = yaml.safe_dump(section, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return str(text).strip()
+
+
+def _asked(sheet: "ColumnSheet") -> "ColumnSheet":
+    """The sheet as a person decides it."""
+    if not sheet.doubtful:
+        return sheet
+    print(f"{sheet.name} ({sheet.dtype}, for example {sheet.example!r}): {'; '.join([sheet.why, *sheet.remarks])}")
+    for number, choice in enumerate(sheet.choices, start=1):
+        print(f"  {number}  {choice.what}")
+    number = 0
+    while not 1 <= number <= len(sheet.choices):
+        number = typer.prompt("which", default=1, type=int)
+    chosen = sheet.choices[number - 1]
+    return replace(sheet, kind=chosen.kind, options=dict(chosen.options), why=chosen.what, remarks=[], choices=[])
+
+
+def _show(sheets: "Sequence[ColumnSheet]") -> None:
+    """One line a column; of very many, those that want a look."""
+    from rich.console import Console
+    from rich.table import Table
+
+    wanted = [sheet for sheet in sheets if sheet.kind is None or sheet.remarks or sheet.doubtful]
+    shown = sheets if len(sheets) <= SHOWN else wanted
+    console = Console()
+    wide = console.width >= WIDE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("column", overflow="fold", max_width=24)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("missing", justify="right", no_wrap=True)
+    table.add_column("distinct", justify="right", no_wrap=True)
+    table.add_column("example", no_wrap=True, overflow="ellipsis", max_width=16 if wide else 10)
+    for name in ("why", "remark") if wide else ("why",):
+        table.add_column(name, overflow="fold")
+    for sheet in shown:
+        remarks = [*sheet.remarks, *(f"or {choice.what}" for choice in sheet.choices[1:])]
+        said = [sheet.why, "; ".join(remarks)] if wide else ["; ".join([sheet.why, *remarks])]
+        table.add_row(
+            _plain(sheet.name),
+            sheet.kind or "left out",
+            f"{sheet.missing:.1%}" if sheet.missing else "",
+            f"{sheet.distinct:,}",
+            _plain(sheet.example),
+            *map(_plain, said),
+            style="dim" if sheet.kind is None else None,
+        )
+    console.print(table)
+    if len(shown) < len(sheets):
+        console.print(f"and {len(sheets) - len(shown)} columns about which there is nothing to say", highlight=False)
+
+
+def _plain(text: str) -> str:
+    """Text in which brackets are brackets and nothing is a control character."""
+    from rich.markup import escape
+
+    return escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))

@@ -29,7 +29,9 @@ def infer_features(train: Partition, config: Config, tasks: Sequence[Task]) -> l
     features = inferrer.done()
     with train.naming():
         if not features:
-            raise UserError("features: auto found no usable column beside the labels")
+            why = "; ".join(f"{sheet.name}: {sheet.why}" for sheet in inferrer.sheets()[:10])
+            told = f" ({why}); name those that are features all the same" if why else ""
+            raise UserError(f"features: auto found no usable column beside the labels{told}")
     return features
 
 

@@ -20,6 +20,16 @@ PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _PAIRS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
 
+LONGEST = 400
+"""Bytes of a cell that may be a number: the longest that Python writes has fewer."""
+
+
+def shorter(text: pl.Series, most: int) -> pl.Series:
+    """The texts `[N]`, null where they are longer: what nobody would write is not searched through."""
+    long = (text.str.len_bytes() > most).fill_null(False)
+    return text.set(long, None) if long.any() else text
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class NumberFormat:
@@ -93,6 +103,7 @@ class NumberFormat:
         Args:
             text: `[N]` of type String.
         """
+        text = shorter(text, LONGEST)
         # A word as a whole is missing; a dash that stands for it must not be taken for a sign.
         cells = text.set(self.missing_in(text), None).str.strip_chars(BLANKS)
         if self.strip:
@@ -138,7 +149,8 @@ def recognise(text: pl.Series, *, comma_likely: bool = False) -> Recognised | No
         text: `[N]` of type String, some rows.
         comma_likely: whether a decimal comma is to be expected: the file's fields are separated by semicolons.
     """
-    cells = text.drop_nulls().str.strip_chars(BLANKS)
+    cells = text.drop_nulls()
+    cells = cells.set(cells.str.len_bytes() > LONGEST, "a long text").str.strip_chars(BLANKS)
     cells = cells.filter(cells != "")
     if not len(cells):
         return None
@@ -182,10 +194,12 @@ def _signs(values: pl.Series, counts: pl.Series) -> tuple[str, list[str]]:
     common = each.sort("count", "sign", descending=[True, False])["sign"].to_list()[:6]
     found: dict[str, None] = {}
     for text in common:
-        for word in text.split():
+        front, _, back = text.partition(" ")
+        for word, words in ((front, _CURRENCIES), (back, (*_CURRENCIES, *_UNITS))):
+            # A letter in front of a number is a name, `g1`, and no sign.
             if not any(sign.isalnum() for sign in word):
                 found |= dict.fromkeys(word.replace(")", "")) if len(word) <= 3 else {}
-            elif word.lower() in _UNITS:
+            elif word.lower() in words:
                 found |= dict.fromkeys(word)
     plain = [text.replace("(", "").replace(")", "").strip() for text in common]
     signs = list(dict.fromkeys(text for text in plain if text and set(text) <= {*found, " "}))
@@ -193,8 +207,23 @@ def _signs(values: pl.Series, counts: pl.Series) -> tuple[str, list[str]]:
     return "".join(found), [*signs, "no sign"] if bare else signs if len(signs) > 1 else []
 
 
-_UNITS = (
-    *("eur", "usd", "gbp", "chf", "sek", "nok", "dkk", "pln", "inr", "jpy", "cny", "kr", "zł", "kč"),
-    *("pct", "kg", "g", "km", "m", "cm", "mm", "ms", "s", "h"),
+_CURRENCIES = (
+    "eur",
+    "usd",
+    "gbp",
+    "chf",
+    "sek",
+    "nok",
+    "dkk",
+    "pln",
+    "inr",
+    "jpy",
+    "cny",
+    "kr",
+    "zł",
+    "kč",
+    "us$",
+    "a$",
 )
+_UNITS = ("pct", "kg", "km", "cm", "mm", "ms", "mg", "ml", "lbs", "mi", "ft", "min", "sec", "hrs", "kwh")
 """Words beside numbers, in small letters, that change nothing in a column where all cells have them."""

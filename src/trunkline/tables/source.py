@@ -121,12 +121,12 @@ class Files:
         self.name = ", ".join(names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} files)"])
         problems = Problems()
         self.paths = _paths(source, problems)
-        self._scanners, self._dialect = [], dialect or Dialect()
+        self._scanners, self.dialect = [], dialect or Dialect()
         # Beside files that have types of their own, a CSV is read as it was in training: so that they agree.
         given = (types or {}) if all(map(is_text, self.paths)) else {}
         for path in self.paths:
-            with problems.collect(), reading(path, self._dialect):
-                self._scanners.append(scanner_of(path, list(null_values), given, self._dialect))
+            with problems.collect(), reading(path, self.dialect):
+                self._scanners.append(scanner_of(path, list(null_values), given, self.dialect))
         problems.raise_if_any()
 
     @cached_property
@@ -138,7 +138,7 @@ class Files:
         """
         problems, frames, types = Problems(), list[pl.LazyFrame](), list[dict[str, pl.DataType]]()
         for path, scanner in zip(self.paths, self._scanners, strict=True):
-            with problems.collect(), reading(path, self._dialect):
+            with problems.collect(), reading(path, self.dialect):
                 frames.append(scanner())
                 types.append(dict(frames[-1].collect_schema()))
                 if ROW in types[-1]:
@@ -146,7 +146,7 @@ class Files:
         problems.raise_if_any()
 
         def valueless(i: int, column: str) -> bool:
-            with reading(self.paths[i], self._dialect):
+            with reading(self.paths[i], self.dialect):
                 return not frames[i].select(pl.col(column).is_not_null().any()).collect(engine="streaming").item()
 
         common = common_types(list(map(str, self.paths)), types, valueless)
@@ -170,7 +170,7 @@ class Files:
         """
         parts = []
         for path, frame in zip(self.paths, self.frames, strict=True):
-            with reading(path, self._dialect):
+            with reading(path, self.dialect):
                 parts.append(frame.collect())
         whole = pl.concat(parts)
         self._require_rows(len(whole))
@@ -184,7 +184,7 @@ class Files:
         """
         count = 0
         for path, frame in zip(self.paths, self.frames, strict=True):
-            with reading(path, self._dialect):
+            with reading(path, self.dialect):
                 count += frame.select(pl.len()).collect(engine="streaming").item()
         self._require_rows(count)
         return count
@@ -204,7 +204,7 @@ class Files:
         rows = rows or chunk_rows(types[name] for name in names)
         done, held, waiting = 0, list[pl.DataFrame](), 0
         for path, frame in zip(self.paths, self.frames, strict=True):
-            with reading(path, self._dialect):
+            with reading(path, self.dialect):
                 for found in frame.select(names).collect_batches(chunk_size=rows, maintain_order=True):
                     held.append(found)
                     waiting += len(found)
@@ -238,7 +238,7 @@ class Files:
     def _place(self, row: int) -> tuple[Path, int]:
         """The file of a row, and its number there: found out when something is wrong, and not before."""
         for path, frame in zip(self.paths[:-1], self.frames, strict=False):
-            with reading(path, self._dialect):
+            with reading(path, self.dialect):
                 rows = frame.select(pl.len()).collect(engine="streaming").item()
             if row <= rows:
                 return path, row

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from trunkline.errors import Problems, UserError
+from trunkline.tables.number_format import shorter
 from trunkline.tables.rows import refuse_where
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -22,6 +23,8 @@ FORMATS = tuple(day + clock for day in (*_DAYS, *_WORDS) for clock in _CLOCKS)
 """Those that are looked for, beside `ISO`."""
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Numbers since 1970 that are taken for times without a word lie between them."""
+LONGEST = 64
+"""Bytes of a text that may be a time."""
 LOOK_AT = 2_000
 """Different texts that show a format."""
 
@@ -139,7 +142,9 @@ def recognise_times(text: pl.Series) -> Times | None:
     Args:
         text: `[N]` of type String, some rows.
     """
-    values = text.drop_nulls().str.strip_chars().unique(maintain_order=True).head(LOOK_AT)
+    values = text.drop_nulls()
+    values = values.set(values.str.len_bytes() > LONGEST, "a long text").str.strip_chars()
+    values = values.unique(maintain_order=True).head(LOOK_AT)
     values = values.filter(values != "")
     if not len(values):
         return None
@@ -168,6 +173,7 @@ def _fitting(text: pl.Series, form: str) -> int:
 
 def read_times(text: pl.Series, form: str) -> pl.Series:
     """Moments `[N]` in microseconds, UTC where the text names a zone; null where the format does not fit."""
+    text = shorter(text, LONGEST)
     if form != ISO:
         return text.str.to_datetime(form, strict=False, time_unit="us", exact=True)
     for usual in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f"):

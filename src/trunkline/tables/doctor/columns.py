@@ -98,7 +98,16 @@ def _distinct(known: pl.Series) -> int | None:
 def _shown(known: pl.Series) -> str:
     if not len(known):
         return ""
-    text = str(known[0]) if not isinstance(known.dtype, (pl.List, pl.Array)) else str(known[0].to_list())
+    if isinstance(known.dtype, (pl.Date, pl.Datetime)):
+        # Python's dates end in the year 9999, and polars panics beyond them.
+        a_day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+        per_day = a_day[known.dtype.time_unit] if isinstance(known.dtype, pl.Datetime) else 1
+        if not -700_000 < int(known.to_physical()[0]) // per_day < 2_900_000:
+            return ""
+    first = known[0]
+    if isinstance(known.dtype, (pl.List, pl.Array)):
+        first = first.to_list()
+    text = f"{first:.6g}" if isinstance(first, float) else str(first)
     text = " ".join(text.split())
     return text if len(text) <= 24 else f"{text[:23]}…"
 
@@ -190,7 +199,7 @@ def _is_index(name: str, series: pl.Series, known: pl.Series, rows: pl.Series | 
     """Whether a column counts the rows: by its values, or by its name where no two rows are alike."""
     if len(known) < len(series) or len(series) < FEW or not series.dtype.is_numeric() or series.dtype.is_decimal():
         return False
-    if rows is not None and series.dtype not in (pl.Int128, pl.UInt128):
+    if rows is not None and series.dtype.is_integer() and series.dtype not in (pl.Int128, pl.UInt128):
         apart = series.cast(pl.Float64) - rows.cast(pl.Float64)
         if apart.n_unique() == 1:
             return True
@@ -206,7 +215,7 @@ def _once(known: pl.Series, distinct: int, what: str) -> Taken | None:
 
 def _take_text(text: pl.Series, known: pl.Series, distinct: int, *, comma_likely: bool) -> Taken:
     name = text.name
-    coded = bool(_ID.search(name) or _CODE.search(name)) or bool(known.str.contains(r"^\s*0\d").any())
+    coded = bool(_ID.search(name) or _CODE.search(name)) or bool(known.str.contains(r"^\s*0\d+\s*$").any())
     times = recognise_times(known)
     if times is not None and times.share == 1 and not coded:
         if len(times.formats) > 1:

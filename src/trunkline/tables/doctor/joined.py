@@ -6,6 +6,8 @@ SEPARATORS = ("|", ";", ",", " ")
 """Between the values of a cell, likeliest first."""
 LEAST = 0.2
 """Share of the cells that hold several values."""
+LONGEST = 10_000
+"""Bytes of a cell."""
 LOOK_AT = 5_000
 """Different cells that are looked at."""
 
@@ -17,7 +19,7 @@ def joined(known: pl.Series) -> str | None:
         known: `[N]` of type String without nulls.
     """
     cells = known.str.strip_chars().unique(maintain_order=True).head(LOOK_AT)
-    if len(cells) < 4:
+    if len(cells) < 4 or bool((cells.str.len_bytes() > LONGEST).any()):
         return None
     if cells.str.contains(r"^\[.*\]$").all() and _as_json(cells) is not None:
         return "json"

@@ -14,8 +14,8 @@ CLASSES = 20
 """Whole numbers of up to this many values may be classes."""
 MOSTLY = 0.5
 """Share of zeros from which a label is mostly nothing."""
-SKEWED = 2.0
-"""Skewness from which positive numbers are better looked at by their logarithm."""
+SKEWED = 1.0
+"""Skewness from which positive numbers are better looked at by their logarithm, if that halves it."""
 YES = (
     "yes",
     "y",
@@ -149,7 +149,7 @@ def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
             return Proposal(kind=kind, options=missing, why=why, remarks=told)
     if whole and len(values) <= CLASSES:
         return Proposal(kind="multiclass", options=missing, why=f"{len(values)} whole numbers", remarks=told)
-    if array.min() > 0 and not whole and _skewness(array) > SKEWED > abs(_skewness(np.log(array))):
+    if array.min() > 0 and not whole and _has_long_tail(array):
         return Proposal(kind="lognormal", options=missing, why="positive, with a long tail", remarks=told)
     if array.min() >= 0 and array.max() <= 1:
         told = [*told, "a share between 0 and 1: estimates may lie a little outside"]
@@ -170,6 +170,11 @@ def _is_count(array: np.ndarray, name: str, distinct: int) -> bool:
     falls = np.diff(np.minimum.accumulate(tail) - tail) <= 0
     tailed = counts[-1] < 0.25 * counts[mode] and float(array.mean()) < 0.6 * float(array.max())
     return tailed and (bool(_COUNT.search(name)) or (bool(falls.mean() > 0.7) and 0 in array))
+
+
+def _has_long_tail(array: np.ndarray) -> bool:
+    skewness = _skewness(array)
+    return skewness > SKEWED and 2 * abs(_skewness(np.log(array))) < skewness
 
 
 def _skewness(array: np.ndarray) -> float:

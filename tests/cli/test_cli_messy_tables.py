@@ -1,0 +1,270 @@
+"""Tables as people bring them: what `init` reads, `train` and `predict` read too, and it is what was meant."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+N = 600
+SETS = ("training.epochs=2", "training.device=cpu", "network.sharing.hidden=[8]", "network.towers.hidden=[4]")
+
+
+@pytest.fixture
+def rows():
+    draw = np.random.default_rng(3)
+    x = draw.normal(size=N).round(3)
+    group = draw.integers(0, 4, N)
+    y = (draw.random(N) < 1 / (1 + np.exp(-2 * x))).astype(int)
+    return {"x": x, "group": group, "y": y, "amount": np.exp(7 + x).round(2)}
+
+
+def csv(path, columns, separator=","):
+    lines = [separator.join(columns), *(separator.join(row) for row in zip(*columns.values(), strict=True))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def made(trunkline, *arguments):
+    status, out, err = trunkline("init", *arguments, "-o", "made.yaml", "--overwrite")
+    assert (status, err) == (0, ""), err
+    return yaml.safe_load(Path("made.yaml").read_text(encoding="utf-8")), out
+
+
+def trained(trunkline, name="run"):
+    sets = [word for one in SETS for word in ("--set", one)]
+    status, _, err = trunkline("train", "made.yaml", "--quiet", "--overwrite", "--out", name, *sets)
+    assert (status, err) == (0, ""), err
+    return json.loads(Path(f"{name}/metrics.json").read_text())["valid"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+WRITTEN = {
+    "decimal comma": (lambda v: f"{v:.2f}".replace(".", ","), ";", {"decimal": ","}),
+    "money": (lambda v: f'"${v:,.2f}"', ",", {"thousands": ",", "strip": "$"}),
+    "euros": (
+        lambda v: f"{v:,.2f} €".translate(str.maketrans(",.", ".,")),
+        ";",
+        {"decimal": ",", "thousands": ".", "strip": "€"},
+    ),
+    "percent": (lambda v: f"{v:.2f}%", ",", {"strip": "%"}),
+    "blanks": (lambda v: f"  {v:.2f} ", ",", None),
+    "spaces between thousands": (lambda v: f"{v:,.2f}".replace(",", "\u00a0"), ",", {"thousands": " "}),
+    "apostrophes": (lambda v: f"{v:,.2f}".replace(",", "'"), ",", {"thousands": "'"}),
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_numbers_written_for_people_train_as_the_numbers_that_they_are(how, rows, here, trunkline):
+    write, separator, form = WRITTEN[how]
+    label = [str(v) for v in rows["y"]]
+    csv(here / "plain.csv", {"x": [f"{v:.2f}" for v in rows["amount"]], "y": label})
+    raw, _ = made(trunkline, "plain.csv", "--task", "y")
+    assert raw["features"] == {"x": {"kind": "numeric"}}
+    plain = trained(trunkline, "plain")
+    csv(here / "rows.csv", {"x": [write(v) for v in rows["amount"]], "y": label}, separator)
+    raw, out = made(trunkline, "rows.csv", "--task", "y")
+    assert raw["features"] == {"x": {"kind": "numeric"} | ({"format": form} if form else {})}
+    assert raw["data"].get("separator", ",") == separator
+    assert ("separated by ';'" in out) == (separator == ";")
+    assert trained(trunkline)["y"] == pytest.approx(plain["y"], abs=1e-6)
+    for run, table in (("run", "rows.csv"), ("plain", "plain.csv")):
+        assert trunkline("predict", run, table, "-o", f"{run}.parquet")[0] == 0
+    one, other = pl.read_parquet("run.parquet"), pl.read_parquet("plain.parquet")
+    np.testing.assert_allclose(one["y"], other["y"], atol=1e-6)
+
+
+def test_a_cell_that_is_no_number_is_named_with_the_format(rows, here, trunkline):
+    cells = [f'"${v:,.2f}"' for v in rows["amount"]]
+    csv(here / "rows.csv", {"x": cells, "y": [str(v) for v in rows["y"]]})
+    made(trunkline, "rows.csv", "--task", "y")
+    trained(trunkline)
+    cells[7] = "many"
+    csv(here / "later.csv", {"x": cells})
+    status, _, err = trunkline("predict", "run", "later.csv", "-o", "out.parquet")
+    assert status == 2
+    assert "column 'x' holds 'many' in row 8; its numbers are written so: thousands: ',', strip: '$'" in err
+
+
+@pytest.mark.parametrize(
+    ("cells", "section"),
+    [
+        (lambda y: ["Yes" if v else "No" for v in y], {"kind": "binary", "positive": "Yes", "negative": "No"}),
+        (lambda y: ["oui" if v else "non" for v in y], {"kind": "binary", "positive": "oui", "negative": "non"}),
+        (lambda y: ["TRUE" if v else "FALSE" for v in y], {"kind": "binary"}),
+        (lambda y: ["NA" if i % 5 == 0 else str(v) for i, v in enumerate(y)], {"kind": "binary", "missing": ["NA"]}),
+        (lambda y: ["?" if i % 5 == 0 else str(v) for i, v in enumerate(y)], {"kind": "binary", "missing": ["?"]}),
+        (lambda y: ["-1" if i % 5 == 0 else str(v) for i, v in enumerate(y)], {"kind": "binary", "missing": ["-1"]}),
+        (lambda y: [f"{v:.1f}" for v in y], {"kind": "binary"}),
+        (lambda y: [str(v + 1) for v in y], {"kind": "binary", "positive": "2", "negative": "1"}),
+    ],
+)
+def test_labels_written_for_people(cells, section, rows, here, trunkline):
+    csv(here / "rows.csv", {"x": [f"{v:.3f}" for v in rows["x"]], "y": cells(rows["y"])})
+    raw, out = made(trunkline, "rows.csv", "--task", "y")
+    assert raw["tasks"] == {"y": section}
+    assert "y is binary (" in out
+    for mark in section.get("missing", []):
+        assert f"{mark} is read as missing" in out or f"read as missing: '{mark}'" in out
+    assert trained(trunkline)["y"]["auc"] > 0.7
+
+
+def test_kinds_of_labels_that_are_numbers(rows, here, trunkline):
+    draw = np.random.default_rng(0)
+    spent = np.where(draw.random(N) < 0.05, rows["amount"], 0.0)
+    labels = {
+        "visits": draw.poisson(np.exp(0.5 * rows["x"])),
+        "spent": spent,
+        "seconds": rows["amount"],
+        "stars": draw.integers(1, 6, N),
+        "share": draw.beta(2, 3, N),
+        "degrees": draw.normal(size=N),
+        "orders": draw.negative_binomial(0.6, 0.2, N),
+    }
+    pl.DataFrame({"x": rows["x"], **labels}).write_parquet("rows.parquet")
+    raw, _ = made(trunkline, "rows.parquet", *(word for name in labels for word in ("--task", name)))
+    assert {name: task["kind"] for name, task in raw["tasks"].items()} == {
+        "visits": "poisson",
+        "spent": "zero_inflated_lognormal",
+        "seconds": "lognormal",
+        "stars": "ordinal",
+        "share": "regression",
+        "degrees": "regression",
+        "orders": "negative_binomial",
+    }
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_dialects(separator, encoding, rows, here, trunkline):
+    columns = {
+        "x": [f"{v:.3f}" for v in rows["x"]],
+        'the ""größte"" one': [f"ä{v}" for v in rows["group"]],
+        "y": [str(v) for v in rows["y"]],
+    }
+    lines = [separator.join(['"' + name + '"' for name in columns])]
+    lines += [separator.join(row) for row in zip(*columns.values(), strict=True)]
+    (here / "rows.csv").write_bytes(("\n".join(lines) + "\n").encode(encoding))
+    named = ("--encoding", "cp1252") if encoding == "cp1252" else ()
+    raw, _ = made(trunkline, "rows.csv", "--task", "y", *named)
+    assert list(raw["features"]) == ["x", 'the "größte" one']
+    assert raw["data"]["separator"] == separator
+    assert trained(trunkline)["y"]["auc"] > 0.7
+    assert trunkline("predict", "run", "rows.csv", "-o", "out.parquet")[0] == 0
+    if encoding == "cp1252":
+        status, _, err = trunkline("init", "rows.csv", "--task", "y", "-o", "other.yaml")
+        assert status == 2
+        assert "name its encoding (data.encoding: latin-1)" in err
+
+
+@pytest.mark.parametrize(("unit", "per"), [("s", 1), ("ms", 1000)])
+def test_times_that_are_whole_numbers(unit, per, rows, here, trunkline):
+    moments = 1_650_000_000 + np.random.default_rng(0).integers(0, 86_400 * 30, N)
+    columns = {
+        "time": [str(v * per) for v in moments],
+        "x": [f"{v:.3f}" for v in rows["x"]],
+        "y": [str(v) for v in rows["y"]],
+    }
+    csv(here / "rows.csv", columns)
+    raw, _ = made(trunkline, "rows.csv", "--task", "y")
+    assert raw["features"]["time"] == {"kind": "datetime", "unit": unit}
+    assert raw["data"]["split"] == {"by": "time", "column": "time", "unit": unit, "valid": 0.1, "test": 0.1}
+    trained(trunkline)
+    kept = yaml.safe_load((here / "run" / "config.yaml").read_text())["data"]["split"]["result"]
+    assert kept["test_from"].startswith("2022-05")
+
+
+def test_days_and_months_are_asked_for_and_never_guessed(rows, here, trunkline):
+    days = [f"{1 + i % 12:02}/{1 + i % 7:02}/2023" for i in range(N)]
+    columns = {"when": days, "x": [f"{v:.3f}" for v in rows["x"]], "y": [str(v) for v in rows["y"]]}
+    csv(here / "rows.csv", columns)
+    raw, out = made(trunkline, "rows.csv", "--task", "y")
+    assert "when" not in raw["features"]
+    assert "to decide: when" in out
+    text = (here / "made.yaml").read_text()
+    assert "dates that may be %d/%m/%Y or %m/%d/%Y: say which" in text
+    assert "{kind: datetime, format: '%m/%d/%Y'}" in text
+    columns["when"][3] = "25/03/2023"
+    csv(here / "rows.csv", columns)
+    raw, _ = made(trunkline, "rows.csv", "--task", "y")
+    assert raw["features"]["when"] == {"kind": "datetime", "format": "%d/%m/%Y"}
+    assert raw["data"]["split"]["format"] == "%d/%m/%Y"
+    trained(trunkline)
+
+
+def test_dead_weight_and_leaks_are_named(rows, here, trunkline):
+    draw = np.random.default_rng(1)
+    pl.DataFrame(
+        {
+            "": np.arange(N),
+            "x": rows["x"],
+            "copy of x": rows["x"],
+            "same": [7] * N,
+            "empty": [None] * N,
+            "session_id": draw.permutation(N) + 10**6,
+            "outcome": [f"was_{v}" for v in rows["y"]],
+            "almost": np.where(draw.random(N) < 0.98, rows["y"], 1 - rows["y"]),
+            "took": pl.Series(draw.integers(1, 9, N)).cast(pl.Duration("ms")),
+            "parts": [{"a": 1, "b": i} for i in range(N)],
+            "y": rows["y"],
+        }
+    ).write_parquet("rows.parquet")
+    raw, out = made(trunkline, "rows.parquet", "--task", "y", "--json")
+    assert list(raw["features"]) == ["x", "almost"]
+    why = {sheet["column"]: sheet["why"] for sheet in json.loads(out)["columns"]}
+    assert why[""] == "row numbers"
+    assert why["copy of x"] == "a copy of x"
+    assert why["same"] == "one value in all rows"
+    assert why["empty"] == "no value in any row"
+    assert why["session_id"].endswith("another one in every row")
+    assert why["outcome"].startswith("gives y away (AUC 1")
+    assert "write its length as a number" in why["took"]
+    assert "write its fields as columns" in why["parts"]
+    text = (here / "made.yaml").read_text()
+    for name, words in why.items():
+        if name not in ("x", "almost", ""):
+            assert f"# {name}: left out: {words}" in text
+    assert "alone it predicts y with AUC 0.9" in text
+
+
+def test_ids_with_zeros_in_front_and_wide_ones_stay_apart(rows, here, trunkline):
+    columns = {
+        "code": [("007", "7", "07", "70")[g] for g in rows["group"]],
+        "item": [str(10**25 + int(g)) for g in rows["group"]],
+        "z": [str(v) for v in rows["y"]],
+    }
+    csv(here / "rows.csv", columns)
+    raw, _ = made(trunkline, "rows.csv", "--task", "z")
+    assert raw["features"]["code"]["kind"] == raw["features"]["item"]["kind"] == "categorical"
+    trained(trunkline)
+    columns_of = {one["name"]: one for one in json.loads((here / "run" / "encoder.json").read_text())["columns"]}
+    assert len(columns_of["code"]["ids"]["values"]) == 4
+    assert len(columns_of["item"]["ids"]["values"]) == 4
+
+
+@pytest.mark.parametrize("how", ["|", "; ", "json"])
+def test_lists_in_cells_of_text(how, rows, here, trunkline):
+    lists = [
+        sorted({f"t{g}", f"t{(g + 1) % 4}", f"t{int(v > 0)}"}) for g, v in zip(rows["group"], rows["x"], strict=True)
+    ]
+    cells = [json.dumps(one) if how == "json" else how.join(one) for one in lists]
+    pl.DataFrame({"tags": cells, "y": rows["y"]}).write_csv("rows.csv")
+    raw, _ = made(trunkline, "rows.csv", "--task", "y")
+    assert raw["features"]["tags"] == {"kind": "bag", "separator": how.strip()}
+    assert "or each combination a category" in (here / "made.yaml").read_text()
+    trained(trunkline)
+    pl.DataFrame({"tags": lists, "y": rows["y"]}).write_parquet("rows.parquet")
+    for table in ("rows.csv", "rows.parquet"):
+        assert trunkline("predict", "run", table, "-o", f"{table}.out.parquet")[0] == 0
+    assert pl.read_parquet("rows.csv.out.parquet").equals(pl.read_parquet("rows.parquet.out.parquet"))
+    (here / "bad.csv").write_text('tags\n"[1, {}]"\n')
+    if how == "json":
+        status, _, err = trunkline("predict", "run", "bad.csv", "-o", "bad.parquet")
+        assert status == 2
+        assert "in row 1; its cells are JSON lists" in err
