@@ -99,7 +99,9 @@ def test_cut_off_packed_file_is_refused(make, mirror, tmp_path):
         make().write(tmp_path / "out", mirror)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", zip_of({"a": b"b" * 99})[:60]])
+@pytest.mark.parametrize(  # a ZIP file holds the time at which it was made: the name of a test must not
+    "content", [b"", b"<html>not found</html>", zip_of({"a": b"b" * 99})[:60]], ids=["empty", "a page", "cut off"]
+)
 def test_unreadable_archive_is_refused(make, tmp_path, content):
     (tmp_path / "tiny.zip").write_bytes(content)
     with pytest.raises(UserError, match=r"tiny\.zip is not a readable archive \(neither zip nor tar\).*--from FOLDER"):
