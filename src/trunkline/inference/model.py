@@ -28,7 +28,7 @@ from trunkline.runs.tensors import read_tensors
 from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
 from trunkline.tables.encoder import Encoded
 from trunkline.tables.fingerprint import fingerprint, unchanged
-from trunkline.tables.frames import as_polars, is_pandas
+from trunkline.tables.frames import as_polars, like
 from trunkline.tables.prefetch import ahead
 from trunkline.tables.source import Files
 from trunkline.tasks import Binary, Multiclass, Task
@@ -168,8 +168,7 @@ class Model:
         Raises:
             UserError: a feature column that is missing or holds what it cannot; further columns are ignored.
         """
-        estimates = self.estimate(as_polars(frame))
-        return estimates.to_pandas().set_index(frame.index) if is_pandas(frame) else estimates
+        return like(self.estimate(as_polars(frame)), frame)
 
     def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`__call__` for polars."""

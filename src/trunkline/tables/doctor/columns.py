@@ -134,6 +134,8 @@ def _take(
         return Taken("datetime", "dates")
     if isinstance(dtype, (pl.List, pl.Array)):
         return _take_list(dtype, known)
+    if isinstance(dtype, (pl.Categorical, pl.Enum)):
+        return Taken("categorical", "categories, by its type")
     if isinstance(dtype, _TEXT):
         return _take_text(series.cast(pl.String), known.cast(pl.String), distinct or 0, comma_likely=comma_likely)
     if dtype.is_integer():
