@@ -347,7 +347,7 @@ def test_a_resumed_run_has_the_same_corrections(calibrated, parts, tmp_path):
     assert fit(calibrated, **parts, out=tmp_path / "cut", resume=True).calibrators == straight.calibrators
     with pytest.raises(UserError, match="needs validation rows"):
         fit(calibrated, train=parts["train"], out=tmp_path / "cut", resume=True)
-    with pytest.raises(UserError, match="tasks differ"):
+    with pytest.raises(UserError, match=r"tasks\S* is .* and was "):
         fit(calibrated, **parts, out=tmp_path / "cut", resume=True, overrides={"tasks.click.calibrate": "none"})
 
 

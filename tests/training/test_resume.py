@@ -203,7 +203,7 @@ def test_a_handler_of_the_programs_own_is_left_to_it(settings, parts):
 )
 def test_a_run_goes_on_only_with_its_own_config(settings, parts, tmp_path, changes, section):
     fit(settings, **parts, out=tmp_path / "run", overrides={"training.epochs": 1})
-    with pytest.raises(UserError, match=f"begun with another config: {section} differ"):
+    with pytest.raises(UserError, match=rf"begun with another config: {section}\S* is .* and was "):
         fit(settings, **parts, out=tmp_path / "run", resume=True, overrides=changes)
 
 

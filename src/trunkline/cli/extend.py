@@ -17,7 +17,7 @@ def extend(
         list[str] | None, typer.Option("--set", help="Change a value: optimizer.lr=0.003; repeatable.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a run that lies in the folder.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress, only the results.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Add tasks to a trained network; what it knows stays, frozen or at a small rate of its own."""
     from trunkline.cli.show import TrainingDisplay, print_scores
@@ -40,5 +40,7 @@ def extend(
             )
     except KeyboardInterrupt:
         raise interrupted(display.started, folder, folder / "config.yaml") from None
+    if quiet:
+        return
     print_scores(model.metrics)
     print(f"run: {folder}")

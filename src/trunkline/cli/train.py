@@ -1,6 +1,8 @@
 """`trunkline train`."""
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +19,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in the folder from its checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace a run that lies in the folder.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress, only the results.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a network, select its best epoch on the validation rows and score it on the test rows."""
     from trunkline.cli.show import TrainingDisplay, print_scores
@@ -37,17 +39,20 @@ def train(
                 on_line=display.line,
             )
     except KeyboardInterrupt:
-        raise interrupted(display.started, folder, config) from None
+        raise interrupted(display.started, folder, config, set_ or []) from None
+    if quiet:
+        return
     print_scores(model.metrics)
     print(f"run: {folder}")
 
 
-def interrupted(started: bool, folder: Path, config: Path) -> typer.Exit:
+def interrupted(started: bool, folder: Path, config: Path, sets: Sequence[str] = ()) -> typer.Exit:
     """Say how to go on after Ctrl-C, if the training had begun; the exit to raise."""
     if started:
+        again = shlex.join(["trunkline", "train", str(config), "--out", str(folder), "--resume"])
+        again += "".join(f" --set {shlex.quote(one)}" for one in sets)
         print(
-            f"interrupted; the checkpoint is {folder / 'checkpoint'}\n"
-            f"go on with: trunkline train {config} --out {folder} --resume",
+            f"interrupted; the checkpoint is {folder / 'checkpoint'}\ngo on with: {again}",
             file=sys.stderr,
         )
     return typer.Exit(130)
