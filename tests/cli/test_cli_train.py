@@ -342,3 +342,12 @@ def test_problems_of_config_and_files_come_together(tmp_path, trunkline):
     for words in ("nowhere.parquet does not exist", "reads 'clik'", "'twr.*' matches none", "'mean_acu' is no score"):
         assert words in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("every", [1, 50])
+def test_a_training_that_runs_off_ends_in_words_whatever_it_logs(every, folder, trunkline):
+    sets = ["optimizer.name=sgd", "optimizer.lr=1000", f"training.log_every={every}"]
+    words = [word for one in sets for word in ("--set", one)]
+    status, _, err = trunkline("train", "feed.yaml", "--quiet", "--out", "run", *words)
+    assert status in (0, 2)
+    assert "Traceback" not in err

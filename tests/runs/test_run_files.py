@@ -160,6 +160,7 @@ def test_a_last_line_cut_short_is_left_out(tmp_path, cut):
 
 def test_history_holds_no_nan(tmp_path):
     history = History(tmp_path / "history.jsonl")
-    with pytest.raises(ValueError, match="JSON"):
-        history.write({"step": 1, "loss": float("nan")})
-    assert read_history(tmp_path / "history.jsonl") == []
+    history.write({"step": 1, "losses": {"a": float("nan"), "b": 0.5}, "norms": [float("inf"), 1.0]})
+    assert read_history(tmp_path / "history.jsonl") == [
+        {"step": 1, "losses": {"a": None, "b": 0.5}, "norms": [None, 1.0]}
+    ]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trunkline import UserError, fit
 from trunkline.tables import ROW, infer
 from trunkline.tables.schema import Inferrer
 
@@ -74,3 +75,27 @@ def test_values_may_differ_only_from_chunk_to_chunk(chunks):
     for values in chunks:
         inferrer.see(pl.DataFrame({"c": values}))
     assert kinds(inferrer.done()) == {"c": "numeric"}
+
+
+def test_auto_tells_what_it_leaves_out_and_why(caplog):
+    n = 200
+    frame = pl.DataFrame(
+        {
+            "x": [((7 * i) % 31) / 31 for i in range(n)],
+            "row": list(range(n)),
+            "took": pl.Series([i % 5 for i in range(n)]).cast(pl.Duration("ms")),
+            "same": [1] * n,
+            "y": [i % 2 for i in range(n)],
+        }
+    )
+    config = {"tasks": {"y": "binary"}, "training": {"epochs": 1, "batch_size": 50, "device": "cpu"}}
+    model = fit(config, train=frame, overrides={"network.sharing.hidden": [4]})
+    assert list(model.config.features) == ["x"]
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith(
+        "features: auto leaves out row (row numbers); took (Duration is no feature; write its length"
+    )
+    with pytest.raises(
+        UserError, match=r"no usable column beside the labels \(row: row numbers\); name those that are"
+    ):
+        fit(config, train=frame.select("row", "y"))

@@ -1,5 +1,6 @@
 """Progress bars and tables on the terminal."""
 
+import logging
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, final
@@ -32,13 +33,18 @@ class TrainingDisplay:
             disable=quiet or not self.console.is_terminal,
         )
         self._task: TaskID | None = None
+        self._logger = logging.getLogger("trunkline")
 
     def __enter__(self) -> Self:
+        self._level = self._logger.level
+        if self.console.quiet:
+            self._logger.setLevel(logging.ERROR)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._logger.setLevel(self._level)
         self.bar.stop()
 
     def start(self, loop: Loop) -> None:

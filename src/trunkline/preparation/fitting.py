@@ -1,5 +1,6 @@
 """Fitting pass: features are inferred from the training rows, and encoder and labels fitted to them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -8,10 +9,11 @@ from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.preparation.partition import Partition
 from trunkline.tables import Encoder, Feature, Labels
+from trunkline.tables.doctor.columns import NO_VALUE, ONE_VALUE
 from trunkline.tables.encoder import EncoderFitter
 from trunkline.tables.fingerprint import key_of
 from trunkline.tables.labels import LabelsFitter
-from trunkline.tables.schema import Inferrer
+from trunkline.tables.schema import Inferrer, features_of
 from trunkline.tasks import Task
 
 
@@ -26,12 +28,18 @@ def infer_features(train: Partition, config: Config, tasks: Sequence[Task]) -> l
     columns = [name for name in train.table.types if name not in left_out]
     for chunk in train.chunks(columns) if columns else ():
         inferrer.see(chunk)
-    features = inferrer.done()
+    sheets = inferrer.sheets()
+    features = features_of(sheets)
+    left = [sheet for sheet in sheets if sheet.kind is None and sheet.why not in (ONE_VALUE, NO_VALUE)]
     with train.naming():
         if not features:
-            why = "; ".join(f"{sheet.name}: {sheet.why}" for sheet in inferrer.sheets()[:10])
+            why = "; ".join(f"{sheet.name}: {sheet.why}" for sheet in sheets[:10])
             told = f" ({why}); name those that are features all the same" if why else ""
             raise UserError(f"features: auto found no usable column beside the labels{told}")
+    if left:
+        told = "; ".join(f"{sheet.name} ({sheet.why})" for sheet in left[:20])
+        more = f" and {len(left) - 20} more" if len(left) > 20 else ""
+        logging.getLogger("trunkline").warning("features: auto leaves out %s%s", told, more)
     return features
 
 

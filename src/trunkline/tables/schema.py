@@ -80,11 +80,14 @@ class Inferrer:
 
     def done(self) -> list[Feature]:
         """A feature for every usable column, in the order of the columns."""
-        return [
-            make_feature(name=sheet.name, kind=sheet.kind, **sheet.options)
-            for sheet in self.sheets()
-            if sheet.kind is not None
-        ]
+        return features_of(self.sheets())
+
+
+def features_of(sheets: Sequence[ColumnSheet]) -> list[Feature]:
+    """The features that columns are taken for; those that are left out are none."""
+    return [
+        make_feature(name=sheet.name, kind=sheet.kind, **sheet.options) for sheet in sheets if sheet.kind is not None
+    ]
 
 
 def infer(frame: pl.DataFrame, *, leave_out: Collection[str] = ()) -> list[Feature]:

@@ -19,7 +19,7 @@ SURE = 0.9
 """Share of the cells that must be numbers where the others are a few words."""
 EXACT = 2**24
 """Whole numbers beyond it are not exact in float32."""
-ONE_VALUE = "one value in all rows"
+ONE_VALUE, NO_VALUE = "one value in all rows", "no value in any row"
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 _ID = re.compile(r"(^|_|\b)(ids?|IDs?|Ids?)$|[a-z]I[dD]s?$|(^|_)(uuid|guid|hash)($|_)", re.ASCII)
 _CODE = re.compile(
@@ -122,7 +122,7 @@ def _take(
 ) -> Taken:
     dtype, name = series.dtype, series.name
     if not len(known):
-        return Taken(None, "no value in any row")
+        return Taken(None, NO_VALUE)
     unusable = _unusable(dtype)
     if unusable:
         return Taken(None, unusable)
