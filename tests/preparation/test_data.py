@@ -247,7 +247,7 @@ def test_one_file_is_cut_as_one_frame_is(raw, parts, unread, by, given):
     column = {"time": "time", "group": "user", "random": None}[by]
     table = parts["train"].with_columns(user=pl.col("user").fill_null("u0"))
     table.write_parquet(raw["data"]["train"], row_group_size=37)
-    raw["data"]["split"] = {"by": by, "column": column, "valid": 0.2, "test": 0.15, "seed": 3}
+    raw["data"]["split"] = {"by": by, "column": column, "valid": 0.2, "test": 0.15, "seed": 3, "stratify": False}
     for part in ("valid", "test"):
         if part not in given:
             del raw["data"][part]

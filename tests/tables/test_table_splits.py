@@ -175,3 +175,25 @@ def test_a_format_or_unit_that_is_given_orders():
 
 
 FORMS = ("%d/%m/%Y", "%m/%d/%Y")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_random_split_spreads_rare_values_over_all_parts(seed):
+    draw = np.random.default_rng(seed)
+    rare = np.zeros(5_000, dtype=int)
+    rare[draw.choice(5_000, 21, replace=False)] = 1
+    strata = 2 * rare + draw.integers(0, 2, 5_000)
+    parts, result = assign(Split(by="random", valid=0.2, test=0.1, seed=seed), None, rows=5_000, strata=strata)
+    share = np.bincount(parts, minlength=3) / 5_000
+    np.testing.assert_allclose(share, [0.7, 0.2, 0.1], atol=0.002)
+    assert sum(result["rows"].values()) == 5_000
+    for value in np.unique(strata):
+        # What is evenly spread misses its share by no more than a row at each end of the part.
+        counts, rows = np.bincount(parts[strata == value], minlength=3), (strata == value).sum()
+        assert (abs(counts - rows * np.array([0.7, 0.2, 0.1])) <= 1).all()
+    assert (np.bincount(parts[rare == 1], minlength=3) >= 1).all()
+
+
+def test_single_rows_of_many_strata_do_not_all_end_in_one_part():
+    parts, _ = assign(Split(by="random", valid=0.2, test=0.2), None, rows=4_000, strata=np.arange(4_000))
+    np.testing.assert_allclose(np.bincount(parts) / 4_000, [0.6, 0.2, 0.2], atol=0.03)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
-from trunkline import Config, Model, UserError, fit
+from trunkline import Config, Model, UserError, extend, fit
 
 TIMINGS = {"train_seconds", "rows_per_second", "seconds"}
 
@@ -327,7 +327,7 @@ def test_the_selected_epoch_is_the_best_of_the_history(settings, parts):
 
 def test_an_epoch_without_a_score_is_no_better_than_one_with(settings, parts, monkeypatch):
     values = iter([0.5, None, 0.4, None])
-    monkeypatch.setattr("trunkline.training.fit.selection", lambda select, tasks: lambda scores: next(values))
+    monkeypatch.setattr("trunkline.training.fit.selection", lambda select, tasks, unsure: lambda scores: next(values))
     model = fit(settings, **parts, overrides={"training.epochs": 4})
     assert (model.metrics["selected_epoch"], model.metrics["score"]) == (1, 0.5)
 
@@ -494,3 +494,61 @@ def test_a_temporary_run_lives_as_long_as_its_model(settings, parts):
     assert (path / "metrics.json").exists()
     del model
     assert not path.exists()
+
+
+def test_a_random_split_gives_every_part_its_rare_labels_and_goes_on_with_them(tmp_path):
+    draw = np.random.default_rng(0)
+    rare = np.zeros(2_000, dtype=int)
+    rare[draw.choice(2_000, 20, replace=False)] = 1
+    table = pl.DataFrame({"x": draw.normal(size=2_000) + rare, "rare": rare, "often": draw.integers(0, 2, 2_000)})
+    config = {
+        "data": {"split": {"by": "random", "valid": 0.2, "test": 0.2}},
+        "tasks": {"rare": "binary", "often": "binary"},
+        "network": {"sharing": {"hidden": [4]}, "towers": {"hidden": [2]}},
+        "training": {"epochs": 1, "batch_size": 200, "device": "cpu"},
+    }
+    first = fit(config, train=table, out=tmp_path / "run")
+    drawn = json.loads((tmp_path / "run" / "curves.json").read_text())["labels"]
+    counts = [
+        round(drawn[part]["rare"]["mean"] * drawn[part]["rare"]["observed"]) for part in ("train", "valid", "test")
+    ]
+    assert sum(counts) == 20
+    assert all(abs(count - share) <= 1 for count, share in zip(counts, (12, 4, 4), strict=True))
+    assert first.config.data.split.stratify == ["rare", "often"]
+    again = fit(config, train=table, out=tmp_path / "run", resume=True, overrides={"training.epochs": 2})
+    assert again.metrics["valid"]["rare"]["rows"] == first.metrics["valid"]["rare"]["rows"]
+    more = extend(tmp_path / "run", {"tasks": {"also": {"kind": "binary", "label": "often"}}}, train=table)
+    assert more.config.data.split.stratify == ["rare", "often"]
+    assert more.config.data.split.result == first.config.data.split.result
+    old = {key: value for key, value in first.config.data.split.model_dump().items() if key != "stratify"}
+    assert Config.make({**config, "data": {"split": old}}).strata == []  # as version 0.1 cut it
+
+
+def test_a_task_of_which_the_validation_rows_tell_nothing_does_not_choose_the_epoch(caplog, tmp_path):
+    draw = np.random.default_rng(0)
+    rows = {
+        part: pl.DataFrame({"x": draw.normal(size=n), "often": draw.integers(0, 2, n)}) for part, n in SIZES.items()
+    }
+    rare = {
+        part: frame.with_columns(rare=pl.Series([int(i % 97 == 5) for i in range(len(frame))]))
+        for part, frame in rows.items()
+    }
+    config = {
+        "tasks": {"rare": "binary", "often": "binary"},
+        "network": {"sharing": {"hidden": [4]}, "towers": {"hidden": [2]}},
+        "training": {"epochs": 3, "batch_size": 100, "device": "cpu", "patience": None},
+    }
+    model = fit(config, train=rare["train"], valid=rare["valid"])
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("task rare has 5 validation rows of label 1: too few to choose an epoch by")
+    scores = [line["valid"] for line in model.history if "valid" in line]
+    assert model.metrics["selected_epoch"] == 1 + int(np.argmax([score["often"]["auc"] for score in scores]))
+    chosen = fit(config, train=rare["train"], valid=rare["valid"], overrides={"training.select": "rare.auc"})
+    assert chosen.metrics["select"] == "rare.auc"
+    alone = {**config, "tasks": {"rare": "binary"}}
+    caplog.clear()
+    fit(alone, train=rare["train"].drop("often"), valid=rare["valid"].drop("often"))
+    assert not caplog.records
+
+
+SIZES = {"train": 800, "valid": 400}

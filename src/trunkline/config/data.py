@@ -28,8 +28,18 @@ class SplitConfig(Section):
     """Of times that are text, such as %d/%m/%Y; found in the rows unless given."""
     zone: str | None = None
     """Of times that name none, such as Europe/Berlin."""
+    stratify: bool | list[str] = True
+    """Whether a random split spreads each value of labels with classes evenly; or the columns that it so spreads."""
     result: dict[str, Any] | None = None
     """Written by a run: rows of each part and where time was cut; ignored when read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_cut(cls, values: Any) -> Any:
+        """A run of version 0.1 goes on with the rows that it had."""
+        if isinstance(values, dict) and values.get("result") is not None and "stratify" not in values:
+            return {**values, "stratify": False}
+        return values
 
 
 class DataConfig(Section):

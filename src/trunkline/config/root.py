@@ -21,6 +21,7 @@ from trunkline.config.yaml_file import load_yaml, put
 from trunkline.errors import Problems, UserError
 from trunkline.tables import Feature, make_feature
 from trunkline.tables.schema import check_features
+from trunkline.tasks import TASK_KINDS, Binary
 
 _OLD_PATHS = {"optimizer.rows": "optimizer.sparse_optimizer"}
 """What version 0.1 called otherwise."""
@@ -85,6 +86,21 @@ class Config(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def strata(self) -> list[str]:
+        """Label columns whose values a random split spreads evenly over the parts."""
+        split = self.data.split
+        if split is None or split.by != "random" or split.stratify is False:
+            return []
+        if isinstance(split.stratify, list):
+            return split.stratify
+        classed = (
+            task.label or name
+            for name, task in self.tasks.items()
+            if (kind := TASK_KINDS.find(task.kind)).leveled or issubclass(kind, Binary)
+        )
+        return list(dict.fromkeys(classed))
 
     @classmethod
     def make(

@@ -76,7 +76,7 @@ def prepare(
     Raises:
         UserError: everything wrong with files, columns and values of any part; files that change meanwhile.
     """
-    parts = open_parts(config.data, frames, features=features or ())
+    parts = open_parts(config.data, frames, features=features or (), strata=config.strata)
     folder = store_folder(config.data)
     train, problems = parts["train"], Problems()
     encoder, labels = fitted or (None, None)
@@ -113,12 +113,15 @@ def prepare(
 
 
 def _as_written(
-    parts: dict[str, Partition], config: Config, frames: Mapping[str, pl.DataFrame], features: Sequence[Feature]
+    parts: dict[str, Partition],
+    config: Config,
+    frames: Mapping[str, pl.DataFrame],
+    features: Sequence[Feature],
 ) -> dict[str, Partition]:
     """The parts, opened again where features that were found want the cells of a CSV as they are written."""
     if config.features != "auto" or not any(feature.reads_text for feature in features):
         return parts
-    return open_parts(config.data, frames, features=features)
+    return open_parts(config.data, frames, features=features, strata=config.strata)
 
 
 def _check_tables(parts: Iterable[Partition]) -> None:

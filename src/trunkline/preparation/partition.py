@@ -82,10 +82,12 @@ class SplitTable:
     Args:
         table: all rows.
         split: how to cut them.
+        strata: label columns whose values a random split spreads evenly.
     """
 
-    def __init__(self, table: Table, split: Split) -> None:
+    def __init__(self, table: Table, split: Split, strata: Sequence[str] = ()) -> None:
         self.table, self.split = table, split
+        self.strata = list(strata) if split.by == "random" else []
 
     @cached_property
     def _made(self) -> tuple[np.ndarray, dict[str, Any]]:
@@ -93,7 +95,12 @@ class SplitTable:
             check_column(self.split, list(self.table.types))
             column = self.split.column
             if self.split.by == "random" or column is None:
-                return assign(self.split, None, rows=self.table.count())
+                wanted = [name for name in self.strata if name in self.table.types]
+                if not wanted:
+                    return assign(self.split, None, rows=self.table.count())
+                codes = [_codes(chunk, wanted) for chunk in self.table.chunks(columns=wanted)]
+                strata = np.concatenate(codes)
+                return assign(self.split, None, rows=len(strata), strata=strata)
             key = pl.concat([chunk[column] for chunk in self.table.chunks(columns=[column])])
             return assign(self.split, key, rows=len(key))
 
@@ -134,7 +141,7 @@ class Partition:
     @property
     def facts(self) -> dict[str, Any]:
         """What decides which rows these are, if they lie in files; in JSON values."""
-        split = None if self.cut is None else {**vars(self.cut.split), "part": self.name}
+        split = None if self.cut is None else {**vars(self.cut.split), "part": self.name, "strata": self.cut.strata}
         return {"files": self.before, "reading": self.reading, "split": split}
 
     def columns(self, needed: Sequence[str]) -> tuple[list[str] | None, set[str]]:
@@ -183,8 +190,21 @@ class Partition:
         return unchanged(self.table.paths, self.before)
 
 
+def _codes(chunk: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """`[N]` uint64: the same for rows that are alike in these columns."""
+    codes = np.zeros(len(chunk), dtype=np.uint64)
+    for name in columns:
+        if not chunk[name].dtype.is_nested() and chunk[name].dtype != pl.Object:
+            codes = codes * np.uint64(0x9E3779B97F4A7C15) + chunk[name].hash().to_numpy()
+    return codes
+
+
 def open_parts(
-    data: DataConfig, frames: Mapping[str, pl.DataFrame], *, features: Sequence[Feature] = ()
+    data: DataConfig,
+    frames: Mapping[str, pl.DataFrame],
+    *,
+    features: Sequence[Feature] = (),
+    strata: Sequence[str] = (),
 ) -> dict[str, Partition]:
     """The parts that there are; frames come before files.
 
@@ -192,6 +212,7 @@ def open_parts(
         data: where they are.
         frames: those in memory, by part.
         features: some of them may want a column of a CSV as it is written.
+        strata: label columns whose values a random split spreads evenly.
 
     Raises:
         UserError: no training rows, files that are not there or cannot be opened; all of them.
@@ -227,6 +248,6 @@ def open_parts(
         zone=data.split.zone,
     )
     whole = tables["train"]
-    cut = SplitTable(whole.table, split)
+    cut = SplitTable(whole.table, split, strata)
     made = [name for name in PARTS if name == "train" or shares[name] > 0]
     return tables | {name: replace(whole, name=name, cut=cut) for name in made}

@@ -80,21 +80,23 @@ def check_column(split: Split, columns: Sequence[str]) -> None:
         raise UserError(f"split by {split.by}: column {split.column!r} is not in the table{hint}")
 
 
-def assign(split: Split, key: pl.Series | None, *, rows: int) -> tuple[np.ndarray, dict[str, Any]]:
+def assign(
+    split: Split, key: pl.Series | None, *, rows: int, strata: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Of every row the position of its part in `PARTS`, `[rows]` int8, and what decided, as `cut` gives it.
 
     Args:
         split: how to cut.
         key: the split's column; none is needed at random.
         rows: of the table.
+        strata: `[rows]`, what a random split spreads evenly over the parts.
 
     Raises:
         UserError: the column has nulls; a part that was asked for has no row.
     """
     starts: dict[str, Any] = {}
     if split.by == "random":
-        places = np.empty(rows)
-        places[np.random.default_rng(split.seed).permutation(rows)] = (np.arange(rows) + 0.5) / rows
+        places = _at_random(rows, split.seed, strata)
     else:
         assert key is not None
         key = key.fill_nan(None) if key.dtype.is_float() else key
@@ -115,6 +117,22 @@ def assign(split: Split, key: pl.Series | None, *, rows: int) -> tuple[np.ndarra
         elif part == "train" or getattr(split, part) > 0:
             raise UserError(f"split by {split.by}: no row is left for {part}; the table has {rows} rows")
     return parts, {"rows": counts, **starts}
+
+
+def _at_random(rows: int, seed: int, strata: np.ndarray | None) -> np.ndarray:
+    """A place in [0, 1) for every row, evenly spread; within each stratum too, so that no part lacks a rare one."""
+    draw = np.random.default_rng(seed)
+    order, places = draw.permutation(rows), np.empty(rows)
+    if strata is None:
+        places[order] = (np.arange(rows) + 0.5) / rows
+        return places
+    _, codes, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    # Every stratum begins somewhere else: those of a few rows would all end in the same part.
+    starts, within = draw.random(len(sizes)), np.argsort(codes[order], kind="stable")
+    ordered = order[within]
+    rank = np.arange(rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    places[ordered] = (rank + starts[codes[ordered]]) / sizes[codes[ordered]]
+    return places
 
 
 def _in_order(key: pl.Series, split: Split) -> pl.Series:

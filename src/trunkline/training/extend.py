@@ -83,7 +83,7 @@ def extend(
     frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
     tasks = check_config(whole)
     check_trackers(whole.training.trackers)
-    labels = fit_labels(open_parts(whole.data, frames)["train"], tasks, old.labels)
+    labels = fit_labels(open_parts(whole.data, frames, strata=whole.strata)["train"], tasks, old.labels)
     inputs = old.encoder.inputs
     _check_places(
         check_subnets(old.config, old.labels.tasks, inputs), check_subnets(whole, labels.tasks, inputs), whole

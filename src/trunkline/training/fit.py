@@ -43,7 +43,9 @@ from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.freeze import freeze
 from trunkline.training.loop import Loop
+from trunkline.training.same_run import check_same
 from trunkline.training.tracking import Tracking, check_trackers
+from trunkline.training.unsure_tasks import unsure_tasks
 
 Watcher = Callable[[dict[str, Any]], None]
 
@@ -116,7 +118,7 @@ def fit(
         if resume and run.config.exists() and not (run.checkpoint.exists() or run.model.exists()):
             resume, overwrite = False, True  # stopped before the first checkpoint: it begins anew
         if resume:
-            _check_same(run, config)
+            check_same(run, config)
             fitted = read_fitted(run.encoder, tasks)
             data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
             check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
@@ -227,6 +229,7 @@ def _train(
         run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
         write_tensors(run.model, network.state_dict(), facts)
 
+    unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
     loop = Loop(
         network=network,
         objective=objective,
@@ -240,7 +243,7 @@ def _train(
         log_every=c.log_every,
         log_gradients=c.log_gradients,
         callbacks=[
-            Selection(selection(c.select, tasks), best, patience=c.patience),
+            Selection(selection(c.select, tasks, unsure=unsure), best, patience=c.patience),
             HistoryLines(history, tracking),
             Checkpointing(run.checkpoint, minutes=c.checkpoint_minutes),
             Functions(on_start, on_line),
@@ -316,60 +319,7 @@ def resolved(config: Config, data: Data) -> Config:
     """The config with what the rows decided: the features, and how the split cut."""
     raw = config.model_dump(mode="json")
     if config.features == "auto":
-        raw["features"] = {feature.name: {"kind": feature.kind} for feature in data.features}
+        raw["features"] = {one.name: {"kind": one.kind, **one.options} for one in data.features}
     if data.split is not None:
-        raw["data"]["split"]["result"] = data.split
+        raw["data"]["split"] |= {"result": data.split, "stratify": config.strata}
     return Config.make(raw)
-
-
-def _rows_of(config: Config) -> dict[str, Any]:
-    """What decides which rows train; files may have moved."""
-    raw = config.data.model_dump(exclude={"train", "valid", "test", "ignore", "store"})
-    (raw.get("split") or {}).pop("result", None)
-    return raw
-
-
-def _check_same(run: RunFolder, config: Config) -> None:
-    """A run goes on with the config it began with; only its end may move."""
-    if not run.checkpoint.exists() or not run.config.exists():
-        raise UserError(f"{run.path} holds no checkpoint to resume; train without --resume")
-    began = Config.make(run.config)
-    changed: list[str] = []
-    for section in ("tasks", "network", "balance", "optimizer", "features"):
-        before, now = getattr(began, section), getattr(config, section)
-        if before != now and now != "auto":
-            changed += _differences(section, _plain(before), _plain(now))
-    may = {
-        "epochs",
-        "patience",
-        "log_every",
-        "log_gradients",
-        "trackers",
-        "checkpoint_minutes",
-        "bad_batches",
-        "callbacks",
-    }
-    changed += _differences("training", began.training.model_dump(exclude=may), config.training.model_dump(exclude=may))
-    changed += _differences("data", _rows_of(began), _rows_of(config))
-    if changed:
-        raise UserError(
-            f"{run.path} was begun with another config: {'; '.join(changed[:8])}; resume with {run.config}, "
-            "or train anew into another folder"
-        )
-
-
-def _plain(section: Any) -> Any:
-    """A section of the config in plain values."""
-    if isinstance(section, dict):
-        return {name: _plain(one) for name, one in section.items()}
-    return section.model_dump() if hasattr(section, "model_dump") else section
-
-
-def _differences(path: str, before: Any, now: Any) -> list[str]:
-    """Each key that differs, with both values: `training.batch_size is 512 and was 64`."""
-    if before == now:
-        return []
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = dict.fromkeys([*before, *now])
-        return [told for key in keys for told in _differences(f"{path}.{key}", before.get(key), now.get(key))]
-    return [f"{path} is {now!r} and was {before!r}"]

@@ -42,7 +42,9 @@ def _find(model: Model, frames: Mapping[str, Any], part: str | None) -> Partitio
         if name in whole:
             return Partition(name, Frame(whole[name]))
     try:
-        parts = open_parts(model.config.data, given, features=build_features(model.config) or ())
+        parts = open_parts(
+            model.config.data, given, features=build_features(model.config) or (), strata=model.config.strata
+        )
     except UserError as error:
         if given:
             raise
