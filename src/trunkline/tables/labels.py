@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
-from typing import Any, Self, final, get_type_hints
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self, final
 
 import numpy as np
 import polars as pl
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.tables.columns.classes import Classes, Value
 from trunkline.tables.columns.moments import Moments
+from trunkline.tables.label_json import learned_fields, weight_scale
+from trunkline.tables.label_rows import counted_rows, where_last
 from trunkline.tables.label_values import read_labels
 from trunkline.tables.rows import ROW, BadValue, refuse_where
 from trunkline.tasks import Binary, LabelFacts, Ordinal, Task, sample_space
@@ -123,8 +124,8 @@ class Labels:
             with problems.collect():
                 told = dict(learned[task.name]) if isinstance(learned[task.name], Mapping) else learned[task.name]
                 if isinstance(told, dict) and task.weight is not None and "weight_scale" in told:
-                    scales[task.name] = _scale(task, told.pop("weight_scale"))
-                known = _learned_fields(task, told)
+                    scales[task.name] = weight_scale(task, told.pop("weight_scale"))
+                known = learned_fields(task, told)
                 fitted.append(task.with_learned(known))
                 if task.leveled:
                     classes[task.name] = known["levels"]
@@ -134,54 +135,6 @@ class Labels:
     @cached_property
     def _known(self) -> dict[str, Classes]:
         return {name: Classes(values) for name, values in self.classes.items()}
-
-
-def _scale(task: Task, value: Any) -> float:
-    if type(value) is not float or not 0 < value < math.inf:
-        raise UserError(f"labels of task {task.name}: weight_scale {value!r}: it must be a number above 0")
-    return value
-
-
-def _learned_fields(task: Task, learned: Any) -> dict[str, Any]:
-    """What stands in JSON for a task, if it is what training rows could have taught.
-
-    Raises:
-        UserError: it is not.
-    """
-    adapters = _adapters(type(task))
-    if not isinstance(learned, Mapping) or set(learned) != set(adapters):
-        raise UserError(f"labels of task {task.name}: they must have {', '.join(adapters) or 'nothing'}")
-    for name, adapter in adapters.items():
-        value = learned[name]
-        try:
-            adapter.validate_python(tuple(value) if isinstance(value, list) and name != "levels" else value)
-        except ValidationError as error:
-            raise UserError(f"labels of task {task.name}: {name}: {error.errors()[0]['msg']}") from None
-    if task.leveled:
-        levels = learned["levels"]
-        counted = learned.get("classes", len(learned.get("values", ())))
-        sorts = {"number" if type(level) in (int, float) else type(level).__name__ for level in levels}
-        alike = list(learned.get("values", levels)) == levels
-        if not len(levels) == len(set(levels)) == counted or len(levels) < 2 or len(sorts) > 1 or not alike:
-            raise UserError(f"labels of task {task.name}: {len(levels)} levels, where {counted} of one type are needed")
-        try:
-            pl.Series(levels)
-        except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
-            raise UserError(f"labels of task {task.name}: levels: {error}") from None
-    return dict(learned)
-
-
-@cache
-def _adapters(kind: type[Task]) -> dict[str, TypeAdapter[Any]]:
-    """What checks each field that training rows fill in: its type to the letter, and no number that is not finite."""
-    rules = ConfigDict(strict=True, allow_inf_nan=False)
-    hints = get_type_hints(kind)
-    found = {
-        field.name: TypeAdapter(hints[field.name], config=rules)
-        for field in fields(kind)
-        if "learned" in field.metadata
-    }
-    return found | ({"levels": TypeAdapter(list[Value], config=rules)} if kind.leveled else {})
 
 
 @final
@@ -322,11 +275,11 @@ def _encode(
         if task.column not in present:
             hint = did_you_mean(task.column, present)
             wrong[task.name] = f"task {task.name}: label column {task.column!r} is not in the table{hint}"
-    for task in _where_last(tasks, wrong):
+    for task in where_last(tasks, wrong):
         series = frame.get_column(task.column)
-        inside = _inside(task, tasks, labels)
-        if inside is not None:
-            series = series.set(pl.Series(~inside), None)
+        counted = counted_rows(task, tasks, labels)
+        if counted is not None:
+            series = series.set(pl.Series(~counted), None)
         try:
             series = read_labels(task, series)
             if isinstance(task, Ordinal):
@@ -353,36 +306,6 @@ def _encode(
                     wrong[task.name] = f"task {task.name}: {_of_all(error, frame, start)}"
             outer = by_name.get(outer.space or "")
     return labels, wrong
-
-
-def _where_last(tasks: Sequence[Task], wrong: Collection[str]) -> list[Task]:
-    """The tasks that are not wrong, each behind the one that says which of its rows count."""
-    by_name, order = {task.name: task for task in tasks}, dict[str, Task]()
-
-    def visit(task: Task) -> None:
-        for outer in (task.where, task.space):
-            if outer in by_name and outer not in order:
-                visit(by_name[outer])
-        order[task.name] = task
-
-    for task in tasks:
-        visit(task)
-    return [task for name, task in order.items() if name not in wrong]
-
-
-def _inside(task: Task, tasks: Sequence[Task], labels: Mapping[str, Tensor]) -> np.ndarray | None:
-    """`[N]`, true where a task's rows count by its `where`; None where all do, or nobody can tell."""
-    by_name = {one.name: one for one in tasks}
-    while task.space is not None and task.space in by_name:
-        task = by_name[task.space]
-    needed, outer = list[Task](), by_name.get(task.where or "")
-    while outer is not None:
-        needed.append(outer)
-        outer = by_name.get(outer.where or outer.space or "")
-    if not needed or any(one.name not in labels for one in needed):
-        return None
-    inside: np.ndarray = (sample_space(needed, labels)[needed[0].name] == 1).numpy()
-    return inside
 
 
 def _of_all(error: BadValue, frame: pl.DataFrame, start: int) -> UserError:
