@@ -1,5 +1,6 @@
 """Tables as people bring them: what `init` reads, `train` and `predict` read too, and it is what was meant."""
 
+import io
 import json
 from pathlib import Path
 
@@ -268,3 +269,44 @@ def test_lists_in_cells_of_text(how, rows, here, trunkline):
         status, _, err = trunkline("predict", "run", "bad.csv", "-o", "bad.parquet")
         assert status == 2
         assert "in row 1; its cells are JSON lists" in err
+
+
+@pytest.mark.parametrize(("answers", "kind"), [("1\n", "bag"), ("2\n", "categorical"), ("7\n2\n", "categorical")])
+def test_what_the_values_do_not_decide_is_asked(answers, kind, rows, here, trunkline, monkeypatch):
+    cells = ["|".join(sorted({f"t{g}", f"t{(g + 1) % 4}"})) for g in rows["group"]]
+    csv(here / "rows.csv", {"tags": cells, "y": [str(v) for v in rows["y"]]})
+    monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+    raw, out = made(trunkline, "rows.csv", "--task", "y", "--ask")
+    assert raw["features"]["tags"]["kind"] == kind
+    assert "1  a bag of its values" in out
+    assert "to decide" not in out
+
+
+def test_what_init_reads_is_what_train_reads(rows, here, trunkline):
+    draw = np.random.default_rng(5)
+    columns = {
+        "amount": [f"{v:,.2f} €".translate(str.maketrans(",.", ".,")) for v in rows["amount"]],
+        "when": [f"{1 + i % 28:02}.{1 + i % 12:02}.2023 {i % 24:02}:15" for i in range(N)],
+        "code": [f"{v:04}" for v in draw.integers(0, 60, N)],
+        "tags": ["|".join(sorted({f"a{v % 3}", f"b{v % 5}"})) for v in draw.integers(0, 60, N)],
+        "free": [("ja", "nein", "")[v] for v in draw.integers(0, 3, N)],
+        "y": ["ja" if v else "nein" for v in rows["y"]],
+    }
+    csv(here / "rows.csv", columns, ";")
+    raw, out = made(trunkline, "rows.csv", "--task", "y", "--json")
+    trained(trunkline)
+    kept = yaml.safe_load((here / "run" / "config.yaml").read_text())
+    for sheet in json.loads(out)["columns"]:
+        written = kept["features"][sheet["column"]]
+        assert written["kind"] == sheet["kind"]
+        assert sheet["options"].items() <= written.items()
+    encoded = {one["name"]: one for one in json.loads((here / "run" / "encoder.json").read_text())["columns"]}
+    assert encoded["amount"]["mean"] == pytest.approx(rows["amount"].mean(), rel=0.1)
+    assert encoded["when"]["format"] == "%d.%m.%Y %H:%M"
+    assert all(len(value) == 4 for value in encoded["code"]["ids"]["values"])
+    auto = {**raw, "features": "auto"}
+    (here / "made.yaml").write_text(yaml.safe_dump(auto))
+    trained(trunkline, "auto")
+    again = {one["name"]: one for one in json.loads((here / "auto" / "encoder.json").read_text())["columns"]}
+    assert again["amount"] == encoded["amount"]
+    assert again["code"] == encoded["code"]

@@ -552,3 +552,12 @@ def test_a_task_of_which_the_validation_rows_tell_nothing_does_not_choose_the_ep
 
 
 SIZES = {"train": 800, "valid": 400}
+
+
+def test_a_model_says_what_it_is_and_predicts_by_name(settings, parts, tmp_path):
+    model = fit(settings, **parts, out=tmp_path / "run", overrides={"training.epochs": 1})
+    assert repr(model).startswith(f"Model of {tmp_path / 'run'}: click (binary, auc 0.")
+    assert "topic (multiclass, macro_auc 0." in repr(model)
+    assert_frame_equal(model.predict(parts["test"]), model(parts["test"]))
+    (tmp_path / "run" / "metrics.json").unlink()
+    assert repr(Model.load(tmp_path / "run")).endswith("topic (multiclass)")

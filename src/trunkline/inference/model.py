@@ -170,6 +170,20 @@ class Model:
         """
         return like(self.estimate(as_polars(frame)), frame)
 
+    def predict(self, frame: Any) -> Any:
+        """The same as calling the model: estimates `[N]` rows for rows; see `__call__`."""
+        return self(frame)
+
+    def __repr__(self) -> str:
+        """The tasks, each with its headline score on validation rows where the run has ended and had some."""
+        path = RunFolder(self.path).metrics
+        scores = self.metrics.get("valid", {}) if path.exists() else {}
+        told = []
+        for task in self.network.tasks:
+            score = scores.get(task.name, {}).get(task.headline)
+            told.append(f"{task.name} ({task.kind}{'' if score is None else f', {task.headline} {score:.3f}'})")
+        return f"Model of {self.path}: {', '.join(told)}"
+
     def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`__call__` for polars."""
         return self._estimates(self.encoder.encode(frame))
