@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -99,3 +100,22 @@ def test_auto_tells_what_it_leaves_out_and_why(caplog):
         UserError, match=r"no usable column beside the labels \(row: row numbers\); name those that are"
     ):
         fit(config, train=frame.select("row", "y"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_codes_that_happen_to_be_numbers_are_told_from_quantities(seed):
+    draw, n = np.random.default_rng(seed), 20_000
+    shops = draw.permutation(900)[:300]
+    codes = shops[np.minimum(draw.geometric(0.01, n), 300) - 1]
+    quantities = {
+        "age": np.clip(draw.normal(40, 14, n), 0, 99).astype(int),
+        "day": draw.integers(1, 32, n),
+        "lead": draw.exponential(80, n).astype(int),
+        "price": 5 * draw.integers(2, 200, n),
+        "visits": draw.poisson(30, n),
+    }
+    columns = {"agent": codes, **quantities}
+    holes = draw.random(n) < 0.1
+    text = {name: np.where(holes, "NULL", values.astype(str)).tolist() for name, values in columns.items()}
+    found = kinds(infer(pl.DataFrame(text)))
+    assert found == {"agent": "categorical", **dict.fromkeys(quantities, "numeric")}

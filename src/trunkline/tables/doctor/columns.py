@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
 import polars as pl
 
 from trunkline.tables.doctor.joined import joined
@@ -20,6 +21,11 @@ SURE = 0.9
 EXACT = 2**24
 """Whole numbers beyond it are not exact in float32."""
 ONE_VALUE, NO_VALUE = "one value in all rows", "no value in any row"
+LEAST_CODES, MOST_SPREAD, UNLIKE = 30, 50, 0.4
+"""Different values, and how far they may be apart, for their frequencies to be compared; the step between the
+logarithms of neighbours' frequencies, beyond their noise, from which whole numbers are codes."""
+GAPS = 0.25
+"""Share of whole numbers that never come, between the least and the greatest, from which they are codes."""
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 _ID = re.compile(r"(^|_|\b)(ids?|IDs?|Ids?)$|[a-z]I[dD]s?$|(^|_)(uuid|guid|hash)($|_)", re.ASCII)
 _CODE = re.compile(
@@ -229,7 +235,12 @@ def _take_text(text: pl.Series, known: pl.Series, distinct: int, *, comma_likely
             )
         options = {} if times.formats[0] == ISO else {"format": times.formats[0]}
         return Taken("datetime", "dates as text" + (f", {times.formats[0]}" if options else ""), options)
-    if not coded and (taken := _take_numbers(recognise(known, comma_likely=comma_likely))) is not None:
+    found = None if coded else recognise(known, comma_likely=comma_likely)
+    if found is not None and (taken := _take_numbers(found)) is not None:
+        plain = set(found.format.to_plain()) <= {"missing"}
+        if plain and looks_coded(found.format.parse(known).drop_nulls()):
+            why = "whole numbers as text that behave like codes"
+            return Taken("categorical", why, choices=[Choice(why, "categorical"), _quantities(taken)])
         return taken
     if (separator := joined(known)) is not None:
         how = "JSON lists" if separator == "json" else f"values joined by {separator!r}"
@@ -247,6 +258,34 @@ def _take_text(text: pl.Series, known: pl.Series, distinct: int, *, comma_likely
             remarks=["long texts that hardly repeat: there is little to learn of them as categories"],
         )
     return Taken("categorical", "a code" if coded and distinct > 2 else "text")
+
+
+def looks_coded(numbers: pl.Series) -> bool:
+    """Whether whole numbers are rather codes than quantities: how often one occurs says nothing of its neighbour.
+
+    Ages, counts and days come about as often as the next higher ones; shops and agents do not.
+
+    Args:
+        numbers: `[N]` float64, without nulls.
+    """
+    values = numbers.to_numpy()
+    if len(values) < 500 or (values != np.floor(values)).any() or (values < 0).any():
+        return False
+    low, high = (int(end) for end in np.quantile(values, [0.01, 0.99]))
+    distinct = len(np.unique(values))
+    if distinct < LEAST_CODES or high - low < LEAST_CODES or high - low > MOST_SPREAD * distinct:
+        return False
+    counts = np.bincount((values[(values >= low) & (values <= high)] - low).astype(np.int64))
+    steps = np.abs(np.diff(np.log1p(counts)))
+    # Counts of a smooth distribution differ by their own noise alone.
+    noise = np.sqrt(1 / (1 + counts[:-1]) + 1 / (1 + counts[1:]))
+    # Of codes many are never used; of quantities few where so many rows lie so close, unless they are rounded.
+    gaps = len(values) >= 5 * len(counts) and (counts == 0).mean() > GAPS and (values % 5 == 0).mean() < 0.5
+    return bool(gaps or np.median(steps) > UNLIKE + np.median(noise))
+
+
+def _quantities(taken: Taken) -> Choice:
+    return Choice("quantities", taken.kind, taken.options)
 
 
 def _take_numbers(found: Recognised | None) -> Taken | None:

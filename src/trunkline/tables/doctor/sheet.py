@@ -1,12 +1,12 @@
 """The sheet of a column: what it is taken for, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Choice:
     """One of several readings of a column.
 
@@ -18,7 +18,7 @@ class Choice:
 
     what: str
     kind: str | None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @final
@@ -67,5 +67,5 @@ class ColumnSheet:
             "distinct": self.distinct,
             "example": self.example,
             "remarks": list(self.remarks),
-            "choices": [{"what": c.what, "kind": c.kind, "options": c.options} for c in self.choices],
+            "choices": [{"what": c.what, "kind": c.kind, "options": dict(c.options)} for c in self.choices],
         }
