@@ -119,3 +119,9 @@ def test_codes_that_happen_to_be_numbers_are_told_from_quantities(seed):
     text = {name: np.where(holes, "NULL", values.astype(str)).tolist() for name, values in columns.items()}
     found = kinds(infer(pl.DataFrame(text)))
     assert found == {"agent": "categorical", **dict.fromkeys(quantities, "numeric")}
+
+
+def test_ids_of_a_sorted_table_repeat_though_every_kth_row_does_not_show_it():
+    n = 250_000
+    frame = pl.DataFrame({"user_id": np.arange(n) // 2, "row_id": np.arange(n)[::-1] * 3, "x": np.arange(n) % 97})
+    assert kinds(infer(frame)) == {"user_id": "categorical", "x": "numeric"}

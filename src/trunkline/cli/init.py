@@ -60,7 +60,7 @@ def init(
     from trunkline.cli.init_tasks import find_tasks, label_numbers
     from trunkline.runs.files import write_text
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import TableSample, examine, mark_leaks
+    from trunkline.tables.doctor import TableSample, confirmed, examine, mark_leaks
     from trunkline.tables.source import Files
 
     if exists(out) and not overwrite:
@@ -77,6 +77,7 @@ def init(
         tasks = find_tasks(task, frame)
         labels = [one.column for one in tasks.values()]
         sheets = examine(frame, leave_out=labels, comma_likely=dialect.separator == ";")
+        sheets = confirmed(sheets, sample.block)
         sheets = mark_leaks(sheets, frame, label_numbers(tasks, frame))
         if ask:
             sheets = [_asked(sheet) for sheet in sheets]

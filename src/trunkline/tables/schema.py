@@ -9,7 +9,7 @@ import polars as pl
 from trunkline.errors import Problems, did_you_mean
 from trunkline.tables.columns import Categorical, Feature, Hashed, make_feature
 from trunkline.tables.columns import Sequence as SequenceFeature
-from trunkline.tables.doctor import ColumnSheet, TableSample, examine
+from trunkline.tables.doctor import ColumnSheet, TableSample, confirmed, examine
 from trunkline.tables.doctor.columns import EXACT, ONE_VALUE
 from trunkline.tables.rows import ROW
 
@@ -75,7 +75,7 @@ class Inferrer:
         """What each column is taken for."""
         if not self._facts:
             return []
-        found = examine(self._sample.frame, leave_out=self._left_out)
+        found = confirmed(examine(self._sample.frame, leave_out=self._left_out), self._sample.block)
         return [self._facts[sheet.name].widen(sheet) for sheet in found]
 
     def done(self) -> list[Feature]:

@@ -1,9 +1,9 @@
 """The column doctor: what each column of a table is taken for, why, and what a colleague would ask about it."""
 
-from trunkline.tables.doctor.columns import examine
+from trunkline.tables.doctor.columns import confirmed, examine
 from trunkline.tables.doctor.label_kinds import Proposal, propose
 from trunkline.tables.doctor.leaks import mark_leaks
 from trunkline.tables.doctor.sheet import Choice, ColumnSheet
 from trunkline.tables.doctor.table_sample import TableSample
 
-__all__ = ["Choice", "ColumnSheet", "Proposal", "TableSample", "examine", "mark_leaks", "propose"]
+__all__ = ["Choice", "ColumnSheet", "Proposal", "TableSample", "confirmed", "examine", "mark_leaks", "propose"]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -21,6 +21,7 @@ SURE = 0.9
 EXACT = 2**24
 """Whole numbers beyond it are not exact in float32."""
 ONE_VALUE, NO_VALUE = "one value in all rows", "no value in any row"
+ONCE = "another one in every row"
 LEAST_CODES, MOST_SPREAD, UNLIKE = 30, 50, 0.4
 """Different values, and how far they may be apart, for their frequencies to be compared; the step between the
 logarithms of neighbours' frequencies, beyond their noise, from which whole numbers are codes."""
@@ -84,6 +85,26 @@ def examine(frame: pl.DataFrame, *, leave_out: Collection[str] = (), comma_likel
             )
         )
     return sheets
+
+
+def confirmed(sheets: Sequence[ColumnSheet], block: pl.DataFrame | None) -> list[ColumnSheet]:
+    """The sheets of a sample, where rows that follow one another show that values do repeat after all.
+
+    Args:
+        sheets: by every k-th row, which misses the repeats of a table that is sorted by them.
+        block: rows without a gap.
+    """
+    return [
+        replace(sheet, kind="categorical", why="values that repeat in rows that follow one another")
+        if sheet.kind is None and sheet.why.endswith(ONCE) and block is not None and _repeats(block[sheet.name])
+        else sheet
+        for sheet in sheets
+    ]
+
+
+def _repeats(series: pl.Series) -> bool:
+    known = _known(series)
+    return known.n_unique() < len(known)
 
 
 def _known(series: pl.Series) -> pl.Series:
@@ -207,7 +228,7 @@ def _is_index(name: str, series: pl.Series, known: pl.Series, rows: pl.Series | 
     """Whether a column counts the rows: by its values, or by its name where no two rows are alike."""
     if len(known) < len(series) or len(series) < FEW or not series.dtype.is_numeric() or series.dtype.is_decimal():
         return False
-    if rows is not None and series.dtype.is_integer() and series.dtype not in (pl.Int128, pl.UInt128):
+    if rows is not None and series.dtype.is_integer() and _largest(known) < 2**53:
         apart = series.cast(pl.Float64) - rows.cast(pl.Float64)
         if apart.n_unique() == 1:
             return True
@@ -217,7 +238,7 @@ def _is_index(name: str, series: pl.Series, known: pl.Series, rows: pl.Series | 
 def _once(known: pl.Series, distinct: int, what: str) -> Taken | None:
     """Left out where each value stands in one row: nothing could be learnt of it but by heart."""
     if len(known) >= FEW and distinct == len(known):
-        return Taken(None, f"{what}, another one in every row")
+        return Taken(None, f"{what}, {ONCE}")
     return None
 
 

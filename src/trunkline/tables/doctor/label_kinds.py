@@ -167,7 +167,7 @@ def _is_count(array: np.ndarray, name: str, distinct: int) -> bool:
     if array.min() > 1 or mode > max(3.0, 1.5 * float(array.mean())):
         return bool(_COUNT.search(name)) and array.max() > CLASSES
     tail = counts[mode:]
-    falls = np.diff(np.minimum.accumulate(tail) - tail) <= 0
+    falls = np.diff(tail) <= 0
     tailed = counts[-1] < 0.25 * counts[mode] and float(array.mean()) < 0.6 * float(array.max())
     return tailed and (bool(_COUNT.search(name)) or (bool(falls.mean() > 0.7) and 0 in array))
 

@@ -8,6 +8,8 @@ from trunkline.tables.rows import ROW
 
 MOST = 100_000
 """Rows that are looked at."""
+BLOCK = 20_000
+"""Rows at the start that are looked at one after another."""
 
 
 @final
@@ -21,9 +23,13 @@ class TableSample:
     def __init__(self, most: int = MOST) -> None:
         self._most, self._parts, self._kept = most, list[pl.DataFrame](), 0
         self._step, self.rows = 1, 0
+        self.block: pl.DataFrame | None = None
+        """The first rows, none left out: repeats that stand together are seen there."""
 
     def add(self, chunk: pl.DataFrame) -> None:
         """Take in some rows."""
+        if self.block is None or not len(self.block):
+            self.block = chunk.head(BLOCK)
         offset = -self.rows % self._step
         part = chunk[offset :: self._step] if self._step > 1 else chunk
         self.rows += len(chunk)
