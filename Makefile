@@ -8,7 +8,7 @@ AUDIT := .venv-audit
 NEWEST := .venv-newest
 NEW_ENOUGH := import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test lint check test-kernels kernels-short test-newest fuzz audit bench install clean
+.PHONY: demo test lint check test-kernels kernels-short test-newest fuzz audit bench site wheel clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/trunkline demo demo --overwrite
@@ -30,6 +30,15 @@ test-kernels: $(VENV)/test.stamp
 
 kernels-short: $(VENV)/test.stamp
 	$(BIN)/python tests/kernels.py --short
+
+# The pages of docs/ and the reference from the code, into build/site; part of `make test` through tests/site.
+site: $(VENV)/test.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+# dist/: the sources, and from these the wheel; tests/test_wheel.py, part of `make test`, does the same and installs it.
+wheel: $(VENV)/test.stamp
+	$(BIN)/python -m build --no-isolation
 
 # The core suites under the newest torch that was tried (NEWEST_TORCH=… for another, PYTHON=python3.13 for another Python).
 NEWEST_TORCH ?= 2.14.1

@@ -144,6 +144,8 @@ def test_python_in_documents_runs(path, text, place):
 
 @pytest.mark.parametrize(("path", "text"), blocks("console"))
 def test_commands_in_documents_run(path, text, place, monkeypatch):
+    if path.name == "first-hour.md":
+        pytest.skip("one command needs what another one wrote; tests/site/test_first_hour.py runs them")
     commands = [line[2:] for line in text.splitlines() if line.startswith("$ trunkline ")]
     if not commands:
         pytest.skip("no trunkline command in this block")

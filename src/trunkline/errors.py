@@ -20,7 +20,7 @@ class UserError(ValueError):
 class Problems:
     """Collects problems so that all of them reach the user at once.
 
-    Example:
+    Examples:
         >>> problems = Problems()
         >>> problems.add("column 'price' is not in items.csv")
         >>> bool(problems)

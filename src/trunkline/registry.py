@@ -29,7 +29,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         base: what a class must derive from.
         needs: constructor arguments that every class must take.
 
-    Example:
+    Examples:
         >>> from trunkline.balance.methods import OBJECTIVES
         >>> OBJECTIVES.find("sum").__name__
         'Sum'

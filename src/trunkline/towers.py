@@ -19,7 +19,7 @@ def stop_gradient(value: Tensor) -> Tensor:
     Returns:
         A tensor that shares memory with `value` and counts as a constant in every derivative.
 
-    Example:
+    Examples:
         >>> p = torch.ones(2, requires_grad=True)
         >>> stop_gradient(p).requires_grad
         False

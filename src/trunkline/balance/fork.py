@@ -49,7 +49,7 @@ class Fork(nn.Module):
         UserError: fewer than one branch; `update_every` below 1, or above 1 without a Gramian balancer; a balancer
             made for another number of tasks; a process group with a Jacobian balancer that mixes coordinates.
 
-    Example:
+    Examples:
         >>> fork = Fork(2, PCGrad())
         >>> click, buy = fork(torch.ones(4, 3, requires_grad=True))
     """

@@ -56,7 +56,7 @@ class Subnets(Mapping[str, tuple[nn.Parameter, ...]]):
     Raises:
         UserError: a parameter in no subnet or in two, or one that belongs to no module; all are listed.
 
-    Example:
+    Examples:
         >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
         >>> subnets = Subnets.matching(net, {"body": "0.*", "head": "2.*"})
         >>> groups = subnets.groups(lr=1e-3, overrides={"head": GroupOptions(lr=1e-2)})

@@ -118,7 +118,7 @@ class RowAdam(RowWise):
     Raises:
         UserError: a value out of range; in `step`, a dense gradient.
 
-    Example:
+    Examples:
         >>> from trunkline import Embedding
         >>> embedding = Embedding([1_000_000], [8], 0, sparse_above=0)
         >>> optimizer = RowAdam(embedding.row_sparse(), lr=0.01)

@@ -45,7 +45,7 @@ class AITM(Sharing):
         UserError: no task, one that is named twice; a chain that does not name every task once; what `MLP` refuses; a
             fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = AITM(5, ["buy", "click"], chain=["click", "buy"], hidden=[16, 8])
         >>> buy, click = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

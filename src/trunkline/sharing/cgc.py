@@ -38,7 +38,7 @@ class CGC(Sharing):
         UserError: no task, or one that is named twice; a task without an expert to read, or of which `specific` says
             nothing; what `Experts` refuses; a fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = CGC(5, ["click", "buy"], shared=2, specific={"click": 1, "buy": 3}, hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

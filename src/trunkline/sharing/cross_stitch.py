@@ -38,7 +38,7 @@ class CrossStitch(Sharing):
         UserError: no task, one that is named twice; no layer, and what `MLP` refuses; a `keep` outside [0, 1]; a fork
             with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = CrossStitch(5, ["click", "buy"], hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

@@ -61,7 +61,7 @@ class DSelectK(Sharing):
         UserError: no task, or one that is named twice; k outside 1 … E; a γ or entropy out of range; what `Experts`
             refuses; a fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = DSelectK(5, ["click", "buy"], experts=4, k=2, hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

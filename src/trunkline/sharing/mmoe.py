@@ -37,7 +37,7 @@ class MMoE(Sharing):
     Raises:
         UserError: no task, one that is named twice, and what `Experts` refuses; a fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = MMoE(5, ["click", "buy"], experts=4, hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

@@ -41,7 +41,7 @@ class MTAN(Sharing):
         UserError: no task, one that is named twice; no layer, and what `MLP` refuses; a fork with another number of
             branches.
 
-    Example:
+    Examples:
         >>> sharing = MTAN(5, ["click", "buy"], hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

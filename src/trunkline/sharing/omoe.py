@@ -32,7 +32,7 @@ class OMoE(Sharing):
     Raises:
         UserError: what `Experts` refuses.
 
-    Example:
+    Examples:
         >>> sharing = OMoE(5, experts=4, hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

@@ -49,7 +49,7 @@ class PEPNet(Sharing):
         UserError: no task, one that is named twice; no prior, or one that is no categorical feature; no layer, and what
             `MLP` refuses; a fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = PEPNet(5, ["click", "buy"], {"user": FeatureSlice(0, 9, 0, 2)}, prior=["user"], hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

@@ -42,7 +42,7 @@ class PLE(Sharing):
         UserError: no task, or one that is named twice; no level; numbers for another number of levels; a task without
             an expert to read at some level; what `Experts` refuses; a fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = PLE(5, ["click", "buy"], shared=[2, 1], specific=[1, {"click": 1, "buy": 3}], hidden=[[16], [8]])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split)
     """

@@ -32,7 +32,7 @@ class Single(Sharing):
         UserError: no task, one that is named twice; features that are not T embeddings of one width; what `MLP`
             refuses; a fork with another number of branches.
 
-    Example:
+    Examples:
         >>> sharing = Single(10, ["click", "buy"], hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 10), Fork(2).split)
     """

@@ -51,7 +51,7 @@ class STAR(Sharing):
         UserError: a domain that is no categorical feature; no layer, and what `MLP` refuses; ids without the domain's
             column.
 
-    Example:
+    Examples:
         >>> sharing = STAR(5, {"page": FeatureSlice(0, 4, 0, 2)}, domain="page", hidden=[16, 8])
         >>> click, buy = sharing(torch.ones(3, 5), Fork(2, PCGrad()).split, torch.tensor([[2], [3], [2]]))
     """

@@ -3,7 +3,7 @@
 Each check takes a function that makes what is to be checked, and raises an `AssertionError` that says which property
 does not hold. The same checks are run over everything that trunkline ships.
 
-Example:
+Examples:
     >>> from trunkline.balance import Sum
     >>> check_objective(lambda tasks: Sum(tasks))
 """

@@ -86,7 +86,7 @@ def fit(
         UserError: everything wrong with config and data; a folder that holds another run; a loss that is not a number.
         KeyboardInterrupt: after Ctrl-C, with a checkpoint in the run folder.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> rows = pl.DataFrame({"x": [0.0, 1.0] * 50, "click": [0, 1] * 50, "buy": [0, 1, 0, 0] * 25})
         >>> tasks = {"click": "binary", "buy": {"kind": "binary", "reads": ["click"]}}

@@ -89,7 +89,7 @@ def diagnose(
     Raises:
         UserError: what is wrong with config and rows; no step; overrides for a run.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> rows = pl.DataFrame({"x": [0.0, 1.0] * 200, "click": [0, 1] * 200, "buy": [0, 1, 0, 0] * 100})
         >>> config = {"tasks": {"click": "binary", "buy": "binary"}, "training": {"batch_size": 50}}

@@ -65,7 +65,7 @@ def importance(
         UserError: no run; its rows are gone, or cannot be encoded; an unknown part or feature; rows, repeats or seed
             out of range.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> from trunkline import fit
         >>> rows = pl.DataFrame({"x": [0.0, 1.0] * 200, "z": [0, 0, 1, 1] * 100, "y": [0, 1] * 200})

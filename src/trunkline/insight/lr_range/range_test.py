@@ -54,7 +54,7 @@ def lr_range(
         UserError: what is wrong with config and rows; fewer than 20 steps; rates that do not rise from above 0; a loss
             that is not a number at the configured rates.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> rows = pl.DataFrame({"x": [0.0, 1.0] * 200, "click": [0, 1] * 200, "buy": [0, 1, 0, 0] * 100})
         >>> config = {"tasks": {"click": "binary", "buy": "binary"}, "training": {"batch_size": 50}}
