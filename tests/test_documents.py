@@ -23,7 +23,13 @@ from trunkline.assembly.checks import check_config
 from trunkline.assembly.network import build_network
 from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
+from trunkline.config.balance import BalanceConfig
+from trunkline.config.data import DataConfig, SplitConfig
+from trunkline.config.network import NetworkConfig
+from trunkline.config.optimizer import OptimizerConfig
 from trunkline.config.section import Section
+from trunkline.config.training import TrainingConfig
+from trunkline.config.tune import TuneConfig
 from trunkline.datasets import feed
 from trunkline.datasets.feed import FEATURES
 from trunkline.metrics import METRICS
@@ -117,6 +123,14 @@ def test_there_is_something_to_run():
     assert sum("trunkline" in block.values[1] for block in blocks("console")) >= 1
 
 
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_what_documents_link_to_is_in_the_repository(path):
+    """But for the references, which the site makes from the code; tests/site holds the links of its pages."""
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    near = [link for link in links if not link.startswith(("http", "reference/"))]
+    assert [link for link in near if not (path.parent / link).exists()] == []
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs_are_sound(path):
     check_config(Config.make(path))
@@ -170,6 +184,35 @@ def test_every_key_of_the_config_is_documented():
 
     assert len(keys) > 50
     assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+SECTIONS = {
+    "data": (DataConfig, SplitConfig),
+    "network": (NetworkConfig,),
+    "balance": (BalanceConfig,),
+    "optimizer": (OptimizerConfig,),
+    "training": (TrainingConfig,),
+    "tune": (TuneConfig,),
+}
+
+
+def plain_defaults(section):
+    """Defaults that a table can show as they are."""
+    for key, field in section.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        default = getattr(default, "kind", default)
+        if isinstance(default, (bool, int, float, str)):
+            yield key, json.dumps(default).removesuffix(".0") if not isinstance(default, str) else default
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_key_is_documented_with_its_default(heading):
+    text = chapter(document("config.md"), f"`{heading}`")
+    lines = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("| `")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    for key, default in (pair for section in SECTIONS[heading] for pair in plain_defaults(section)):
+        shown = [row[-1].strip("`") for row in cells if len(row) == 3 and f"`{key}`" in row[0]]
+        assert default in shown or any(f"`{default}`" in row[-1] for row in cells if f"`{key}`" in row[0]), key
 
 
 @pytest.mark.parametrize("kind", OPTIONS)

@@ -68,4 +68,10 @@ def _public(room: str) -> list[str]:
 
 
 def _page_of(title: str, words: str, names: list[str]) -> str:
-    return "\n\n".join([f"# {title}", words, *(f"::: {name}" for name in sorted(names, key=str.lower)), ""])
+    return "\n\n".join([f"# {title}", words, *(f"::: {name}" for name in sorted(names, key=_order)), ""])
+
+
+def _order(path: str) -> tuple[bool, str]:
+    """Functions first, then classes and tables of choices."""
+    name = path.rpartition(".")[2]
+    return not name.islower(), name.lower()
