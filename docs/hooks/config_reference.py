@@ -77,8 +77,10 @@ def _below(place: str, value: Schema, schema: Schema) -> Iterator[str]:
 
 
 def _option(key: str, option: Schema, needed: bool, schema: Schema) -> str:
-    told = option.get("description", "")
-    return f"`{key}`: {_type(option, schema) or 'any'}, {_default(option, needed)}. {_text(told)}"
+    default = _default(option, needed)
+    told = default if needed else f"default {default}"
+    kind = _type(option, schema)
+    return f"`{key}` ({f'{kind}; ' if kind else ''}{told}): {_text(option.get('description', ''))}"
 
 
 def _forms(value: Schema, schema: Schema) -> Iterator[Schema]:

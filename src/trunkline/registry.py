@@ -214,13 +214,21 @@ def _path(thing: Any) -> str:
 
 
 def told(thing: type[Any]) -> dict[str, str]:
-    """What a class's documentation says of each argument or attribute, by name."""
+    """What the documentation of a class and of its bases says of each argument or attribute, by name."""
     found: dict[str, str] = {}
-    for section in re.findall(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)", inspect.getdoc(thing) or "", re.MULTILINE):
-        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
-            sentence = " ".join(text.split()).replace("`", "").rstrip(".")
-            found[name] = sentence[0].upper() + sentence[1:] + "."
-    return found
+    for text in (inspect.cleandoc(one.__doc__ or "") for one in reversed(thing.__mro__)):
+        for section in re.findall(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)", text, re.MULTILINE):
+            for name, said in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
+                own = re.sub(r"^as in `\w+`[;,.]? ?", "", " ".join(said.split()))
+                before = f"{found[name]} " if name in found and own != " ".join(said.split()) else ""
+                found[name] = before + (_sentence(own) if own else "")
+    return {name: said.strip() for name, said in found.items()}
+
+
+def _sentence(text: str) -> str:
+    """A capital in front, unless it is a symbol of the maths, and a full stop at the end."""
+    plain = text.replace("`", "").rstrip(".")
+    return (plain[0].upper() if plain[0].isascii() else plain[0]) + plain[1:] + "."
 
 
 def summary(thing: type[Any]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 import typer
+from filelock import FileLock
 
 import trunkline
 from trunkline import cli
@@ -52,13 +54,23 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
+    """The built site; processes that test side by side build it once."""
+    beside = os.environ.get("PYTEST_XDIST_WORKER")
+    folder = tmp_path_factory.getbasetemp().parent if beside else tmp_path_factory.getbasetemp()
+    folder = folder / "site"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "index.html").exists():
+            build(folder)
+    return folder
+
+
+def build(folder):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
-    return folder
+    if done.returncode or "WARNING" in done.stderr:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.fail(f"mkdocs build --strict: status {done.returncode}\n{done.stderr}")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from trunkline.tables.dialect import Dialect
 
 
 class SplitConfig(Section):
-    """How one table is cut; see `tables.Split`."""
+    """How one table is cut."""
 
     by: Literal["time", "group", "random"]
     """time: the latest rows are test, those before them validation; group: all rows of a group on one side; random."""

@@ -29,8 +29,8 @@ def json_schema() -> Schema:
     definitions: Schema = found["$defs"]
     _names_alone(found)
     balance, network = definitions["BalanceConfig"]["properties"], definitions["NetworkConfig"]["properties"]
-    balance["objective"] |= _choice(OBJECTIVES)
-    balance["gradients"] |= _choice(GRADIENTS, also=["none", None])
+    balance["objective"] |= _choice(OBJECTIVES, per_task=True)
+    balance["gradients"] |= _choice(GRADIENTS, also=["none", None], per_task=True)
     network["sharing"] |= _choice(ARCHITECTURES, default="shared_bottom")
     network["numbers"] |= _choice(NUMBERS)
     network["interaction"] |= _choice(INTERACTIONS)
@@ -51,9 +51,14 @@ def json_schema() -> Schema:
 
 
 def _choice(
-    table: Registry[Any], *, default: str | None = None, common: Mapping[str, Schema] | None = None, also: Any = ()
+    table: Registry[Any],
+    *,
+    default: str | None = None,
+    common: Mapping[str, Schema] | None = None,
+    also: Any = (),
+    per_task: bool = False,
 ) -> Schema:
-    """A name alone, or a name with its options."""
+    """A name alone, or a name with its options; `per_task` as in `chosen`."""
     objects = [
         {
             "type": "object",
@@ -61,7 +66,7 @@ def _choice(
             "properties": {
                 "kind": {"const": name},
                 **(common or {}),
-                **_options(table, name),
+                **_options(table, name, per_task),
             },
             "required": [
                 *(["kind"] if name != default else []),
@@ -81,25 +86,26 @@ def _own(table: Registry[Any], name: str) -> Options:
     return {key: value for key, value in options.items() if key not in learned}
 
 
-def _options(table: Registry[Any], name: str) -> Schema:
+def _options(table: Registry[Any], name: str, per_task: bool) -> Schema:
     what = told(table.find(name))
     return {
-        key: _option(annotation, default) | ({"description": what[key]} if key in what else {})
+        key: _option(annotation, default, per_task) | ({"description": what[key]} if key in what else {})
         for key, (annotation, default) in _own(table, name).items()
     }
 
 
-def _option(annotation: Any, default: Any) -> Schema:
+def _option(annotation: Any, default: Any, per_task: bool) -> Schema:
     try:
         found = TypeAdapter(annotation).json_schema()
     except (PydanticUserError, TypeError):  # a type of torch's, which no YAML holds
         return {}
     if "$defs" in found:
         return {}
-    if "array" in str(found):  # a number for each task may stand by the tasks' names
+    if per_task and "array" in str(found):  # a number for each task may stand by the tasks' names
         found = {"anyOf": [found, {"type": "object", "additionalProperties": {"type": "number"}}]}
-    plain = (bool, int, float, str, list, type(None))
-    return found | ({"default": default} if isinstance(default, plain) else {})
+    if not isinstance(default, (bool, int, float, str, list, tuple, type(None))):
+        return found
+    return found | {"default": TypeAdapter(Any).dump_python(default, mode="json")}
 
 
 def _described(place: Mapping[str, Any]) -> Schema:

@@ -16,14 +16,14 @@ Interaction = Annotated[Chosen, BeforeValidator(chosen(INTERACTIONS.options))]
 
 
 class TowersConfig(Section):
-    """See `towers.Towers`."""
+    """The tasks' own subnets."""
 
-    hidden: list[Positive] = Field(default_factory=lambda: [64])
+    hidden: list[Positive] = Field(default=[64])
     """Widths of each tower's hidden layers."""
 
 
 class EmbeddingConfig(Section):
-    """See `embedding.Embedding`."""
+    """Tables of categorical features."""
 
     sparse_above: Annotated[int, Field(ge=0)] | None = 10_000
     """Features with more rows than this are row-sparse; null for none, 0 for all."""

@@ -8,13 +8,13 @@ from trunkline.config.section import Rate, Section, kind_alone
 
 
 class ConstantConfig(Section):
-    """See `schedules.Constant`."""
+    """The same rate at every step."""
 
     kind: Literal["constant"]
 
 
 class WarmupCosineConfig(Section):
-    """See `schedules.WarmupCosine`."""
+    """A linear rise, then half a cosine down."""
 
     kind: Literal["warmup_cosine"]
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -29,7 +29,7 @@ ScheduleConfig = Annotated[
 
 
 class SubnetConfig(Section):
-    """What one subnet learns with; see `subnets.Rate`."""
+    """What one subnet learns with."""
 
     lr: Rate | None = None
     """Learning rate; 0 freezes the subnet."""

@@ -62,7 +62,7 @@ class TaskConfig(Chosen):
     metrics: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
     """Metrics to report beside those of the kind."""
     calibrate: Calibrate = "none"
-    """How estimates are corrected on the validation rows once the training is done; see `training.calibration`."""
+    """How estimates are corrected on the validation rows once the training is done."""
 
 
 AnyTask = Annotated[TaskConfig, BeforeValidator(chosen(_options, common=TaskConfig))]
