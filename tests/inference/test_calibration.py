@@ -11,12 +11,14 @@ import torch
 from polars.testing import assert_frame_equal
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
 from trunkline import Config, Model, UserError, fit
 from trunkline.inference.calibration import (
     CALIBRATORS,
     WIDEST,
     Isotonic,
+    Platt,
     Temperature,
     check_calibration,
     fit_calibrators,
@@ -106,11 +108,45 @@ def test_rows_without_a_best_temperature_end_at_a_bound(raw, label):
     assert found(raw[:, None]).isfinite().all()
 
 
+@pytest.mark.parametrize(("raw", "label"), SEPARABLE.values(), ids=SEPARABLE)
+def test_platts_line_of_such_rows_is_finite_and_no_worse_than_even(raw, label):
+    found = Platt.fit(CLICK, raw[:, None], label, torch.ones(len(raw)))
+    assert found(raw[:, None]).isfinite().all()
+    assert log_loss(CLICK, found(raw[:, None]), label, torch.ones(len(raw))) <= math.log(2) + 1e-4
+
+
 def test_separable_rows_are_told_apart_and_misled_ones_called_even():
     for name, loss in (("apart", 0.0), ("far apart", 0.0), ("the wrong way round", math.log(2))):
         raw, label = SEPARABLE[name]
         found = Temperature.fit(CLICK, raw[:, None], label, torch.ones(len(raw)))
         assert log_loss(CLICK, found(raw[:, None]), label, torch.ones(len(raw))) == pytest.approx(loss, abs=1e-4)
+
+
+@pytest.mark.parametrize("sureness", [0.05, 1.0, 2.5, 40.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_platts_line_is_scikit_learns_logistic_regression_on_his_labels(sureness, weighted):
+    raw, label, weight = rows(CLICK, sureness=sureness, weighted=weighted)
+    raw, weight = raw.double() + 1.5, weight.double() / weight.double().mean()
+    found = Platt.fit(CLICK, raw, label, weight * 7)  # the weights' size plays no part
+    above, below = float(weight[label == 1].sum()), float(weight[label == 0].sum())
+    target = torch.from_numpy(np.where(label == 1, (above + 1) / (above + 2), 1 / (below + 2)))
+    twice = np.concatenate([raw.numpy(), raw.numpy()])
+    says = np.concatenate([np.ones(len(raw)), np.zeros(len(raw))])
+    counts = torch.cat([weight * target, weight * (1 - target)]).numpy()
+    theirs = LogisticRegression(C=1e12, tol=1e-10, max_iter=2000).fit(twice / sureness, says, sample_weight=counts)
+    assert found.factor * sureness == pytest.approx(theirs.coef_[0, 0], rel=1e-4)
+    assert found.shift == pytest.approx(theirs.intercept_[0], rel=1e-4, abs=1e-4)
+    made = found(raw)[:, 0].sigmoid()
+    assert float((made * weight).sum()) == pytest.approx(float((target * weight).sum()), rel=1e-9)
+
+
+def test_platts_line_keeps_the_order_and_corrects_the_sum():
+    raw, label, weight = rows(CLICK, n=4000, weighted=False)
+    found = Platt.fit(CLICK, raw + 2, label, weight)
+    made = found(raw + 2)
+    assert made[:, 0].argsort().equal(raw[:, 0].argsort())
+    # His labels are off by one row in n of either label.
+    assert float(made[:, 0].sigmoid().mean()) == pytest.approx(float(label.mean()), abs=2 / 4000)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -270,8 +306,10 @@ def test_a_config_that_asks_for_what_cannot_be(settings, parts, tmp_path):
         fit(settings, train=parts["train"], out=tmp_path / "run", overrides=overrides)
     assert len(found.value.problems) == 2
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match=r"tasks\.click\.calibrate: 'platt' is not one of none, temperature, isotonic"):
-        Config.make(settings, overrides={"tasks.click.calibrate": "platt"})
+    with pytest.raises(
+        UserError, match=r"tasks\.click\.calibrate: 'beta' is not one of none, temperature, platt, isoto"
+    ):
+        Config.make(settings, overrides={"tasks.click.calibrate": "beta"})
 
 
 def test_a_split_gives_rows_to_calibrate_on(calibrated, parts):

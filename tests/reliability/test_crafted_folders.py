@@ -509,6 +509,9 @@ def test_encoders_that_no_rows_taught(run, name):
 CALIBRATIONS = {
     "of no task": {"other": {"kind": "temperature", "factor": 1.0}},
     "of another kind of task": {"dwell": {"kind": "temperature", "factor": 1.0}},
+    "a line of classes": {"topic": {"kind": "platt", "factor": 1.0, "shift": 0.0}},
+    "a line that falls": {"click": {"kind": "platt", "factor": -1.0, "shift": 0.0}},
+    "a line without a shift": {"click": {"kind": "platt", "factor": 1.0}},
     "isotonic of classes": {"topic": {"kind": "isotonic", "logits": [0.0], "corrected": [0.0]}},
     "of text": {"click": {"kind": "isotonic", "logits": ["a"], "corrected": ["b"]}},
     "of lists": {"click": {"kind": "isotonic", "logits": [[0.0]], "corrected": [[0.0]]}},

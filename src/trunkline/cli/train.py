@@ -19,14 +19,19 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in the folder from its checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace a run that lies in the folder.")] = False,
+    try_: Annotated[
+        float,
+        typer.Option("--try", help="Seconds for trying, once all is done, what findings advise."),
+    ] = 20.0,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a network, select its best epoch on the validation rows and score it on the test rows."""
+    from trunkline.cli.ended import Ended
     from trunkline.cli.show import TrainingDisplay, print_scores
     from trunkline.training.fit import fit
 
     folder = out or Path("runs") / config.stem
-    display = TrainingDisplay(quiet=quiet)
+    display, ended = TrainingDisplay(quiet=quiet), Ended(try_)
     try:
         with display:
             model = fit(
@@ -37,12 +42,14 @@ def train(
                 overwrite=overwrite,
                 on_start=display.start,
                 on_line=display.line,
+                on_trained=None if quiet else ended.judge,
             )
     except KeyboardInterrupt:
         raise interrupted(display.started, folder, config, set_ or []) from None
     if quiet:
         return
     print_scores(model.metrics)
+    ended.print()
     print(f"run: {folder}")
 
 

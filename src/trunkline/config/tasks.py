@@ -10,7 +10,7 @@ from trunkline.registry import Options
 from trunkline.tasks import TASK_KINDS
 from trunkline.tasks.base import word
 
-Calibrate = Literal["none", "temperature", "isotonic"]
+Calibrate = Literal["none", "temperature", "platt", "isotonic"]
 
 
 def _options(kind: str) -> Options:

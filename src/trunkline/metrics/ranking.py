@@ -38,18 +38,16 @@ class AveragePrecision(LogitMetric):
 
 
 class MacroAUC(ClassMetric):
-    """Mean over the classes of the AUC of one class against the rest."""
+    """Mean over the classes that occur of the AUC of one class against the rest."""
 
     higher_is_better = True
 
     def compute(self, scored: Scored) -> float | None:
         """See `Metric`."""
         given = scored.probabilities
-        classes = given.shape[1]
-        if len(scored.target_order.counts) < classes:
-            return None
-        areas = [_above(Order.of(given[:, k]), scored.label == k) for k in range(classes)]
-        return None if None in areas else math.fsum(area for area in areas if area is not None) / classes
+        areas = [_above(Order.of(given[:, k]), scored.label == k) for k in range(given.shape[1])]
+        known = [area for area in areas if area is not None]
+        return math.fsum(known) / len(known) if known else None
 
 
 class AUCPositive(LogitMetric):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from trunkline.insight.diagnosis.findings import OF_ROWS, Finding
+from trunkline.insight.diagnosis.telling import NOT_TRIED, what_to_do
 from trunkline.report.insight import Insight
 
 
@@ -43,8 +44,17 @@ def _item(finding: Finding, anchor: str) -> str:
     return (
         f'<li id="{anchor}"><span class="weight" title="weight">{finding.weight:.2f}</span> '
         f"<b>{escape(finding.kind.replace('_', ' '))}</b>: {escape(finding.sentence)}"
-        f"<br>change <code>{escape(finding.remedy)}</code></li>"
+        f"{''.join(f'<br>{_line(line)}' for line in what_to_do([finding]))}</li>"
     )
+
+
+def _line(text: str) -> str:
+    """What to change stands out."""
+    change = text.removeprefix("change: ")
+    if change == text:
+        return escape(text)
+    line = change.removesuffix(NOT_TRIED)
+    return f"change <code>{escape(line)}</code>{escape(change[len(line) :])}"
 
 
 def _note(text: str) -> str:

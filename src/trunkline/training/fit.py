@@ -48,6 +48,7 @@ from trunkline.training.tracking import Tracking, check_trackers
 from trunkline.training.unsure_tasks import unsure_tasks
 
 Watcher = Callable[[dict[str, Any]], None]
+Afterwards = Callable[[Model, Data], None]
 
 
 def fit(
@@ -63,6 +64,7 @@ def fit(
     on_start: Callable[[Loop], None] | None = None,
     on_line: Watcher | None = None,
     callbacks: Sequence[Callback] = (),
+    on_trained: Afterwards | None = None,
 ) -> Model:
     """Train, select the best epoch on the validation rows, and score it.
 
@@ -78,6 +80,7 @@ def fit(
         on_start: called once, before the first step, with the loop.
         on_line: called with every line of the history.
         callbacks: told of everything, after those of `training.callbacks`.
+        on_trained: called once, when all is done, with the model and the encoded rows, which are let go then.
 
     Returns:
         The selected epoch's model; `.metrics` holds its scores, `.history` the lines.
@@ -134,7 +137,7 @@ def fit(
             config = resolved(config, data)
             write_text(run.config, config.to_yaml())
             write_fitted(run.encoder, data.encoder, data.labels)
-        return train_prepared(
+        model = train_prepared(
             config,
             data,
             run,
@@ -144,6 +147,9 @@ def fit(
             callbacks=callbacks,
             holder=holder,
         )
+        if on_trained is not None:
+            on_trained(model, data)
+        return model
 
 
 def train_prepared(

@@ -15,6 +15,8 @@ from trunkline.config import Config
 from trunkline.insight.diagnosis.findings import DETECTORS, OF_ROWS, Judged, Observations
 from trunkline.insight.diagnosis.measures.dead_units import Layer
 from trunkline.insight.diagnosis.measures.repeats import Repeats
+from trunkline.insight.quality.task_quality import Calibration, LabelShape, TaskQuality
+from trunkline.insight.statistics.intervals import Interval
 
 TASKS = ("click", "dwell", "buy")
 RAW = {
@@ -52,7 +54,47 @@ GATES = {
 UP, PEAK = [-10.0, -9.0, -8.0, -7.0, -6.0, -5.0], [-10.0, -2.0, -1.0, -3.0, -4.0, -5.0]
 ONCE = Repeats(900, 0.3, 0.0, 0.0, 0.01, copied=False)
 """Rows that repeat often, as those of a table with few values do."""
+
+
+def quality(task, **what):
+    """Of a sound binary task, but for what is given."""
+    sound = {
+        "kind": "binary",
+        "headline": "auc",
+        "rows": 5000,
+        "score": Interval(0.8, 0.79, 0.81, 0.005),
+        "constant": 0.5,
+        "base": 0.3,
+        "r2": None,
+        "linear": 0.78,
+        "ahead": Interval(0.02, 0.01, 0.03, 0.005),
+        "calibration": Calibration(ratio=1.01, error=0.01, ece=0.01, chance=0.009),
+        "measure": "log_loss",
+        "epochs": (0.5, 0.45, 0.451),
+        "error": 0.002,
+        "better": False,
+        "constant_measure": 0.61,
+        "headlines": (0.7, 0.8, 0.79),
+        "losses": (0.5, 0.45, 0.4),
+        "selected": 1,
+        "label": LabelShape(rows=20_000, zeros=0.7, negative=False, whole=True, spread=2.0),
+    }
+    return {task: TaskQuality(task=task, **{**sound, **what})}
+
+
+NUMBER = {"kind": "regression", "headline": "r2", "constant": 0.0, "base": None, "calibration": None}
+ZEROS = LabelShape(rows=20_000, zeros=0.9, negative=False, whole=False, spread=20.0)
 FAULTS = {
+    "no_better_than_constant": {"quality": quality("click", score=Interval(0.505, 0.49, 0.52, 0.01))},
+    "worse_than_linear": {"quality": quality("buy", linear=0.83, ahead=Interval(-0.03, -0.04, -0.02, 0.005))},
+    "overfitting": {"quality": quality("click", epochs=(0.45, 0.5, 0.55))},
+    "miscalibrated": {"quality": quality("buy", calibration=Calibration(ratio=1.2, error=0.02, ece=0.01, chance=0.01))},
+    "small_validation": {"quality": quality("click", score=Interval(0.8, 0.6, 0.95, 0.1))},
+    "zeros_under_squares": {
+        "quality": quality(
+            "dwell", **NUMBER, score=Interval(0.3, 0.28, 0.32), r2=Interval(0.3, 0.28, 0.32), label=ZEROS
+        )
+    },
     "dominance": {"pulls": {"shared": pull(1.0, 200.0, 2.0)}},
     "conflict": {"pulls": {"shared": pull(1.0, 2.0, 1.0, cosine=-0.5)}},
     "dead_units": {"layers": [Layer("shared", 0, 20, 64, 100), Layer("tower.buy", 1, 30, 32, 100)]},
@@ -70,6 +112,12 @@ FAULTS = {
     "repeated_rows": {"repeats": {"valid": ONCE, "test": Repeats(900, 0.3, 0.2, 0.01, 0.01, copied=False)}},
 }
 SUBJECTS = {
+    "no_better_than_constant": "click",
+    "worse_than_linear": "buy",
+    "overfitting": "click",
+    "miscalibrated": "buy",
+    "small_validation": "click",
+    "zeros_under_squares": "dwell",
     "dominance": "dwell",
     "conflict": "click, dwell",
     "dead_units": "tower.buy[1]",
@@ -87,6 +135,10 @@ SUBJECTS = {
     "repeated_rows": "test",
 }
 SOUND = {
+    "quality": {
+        **quality("click"),
+        **quality("dwell", **NUMBER, score=Interval(0.3, 0.28, 0.32), r2=Interval(0.3, 0.28, 0.32)),
+    },
     "pulls": {"shared": pull(1.0, 5.0, 2.0, cosine=-0.1), "embedding": pull(0.0, 5.0, 2.0)},
     "layers": [Layer("shared", 0, 20, 64, 100), Layer("tower.buy", 0, 2, 2, 100)],
     "curves": {"click": UP, "buy": UP, "dwell": PEAK[:3]},

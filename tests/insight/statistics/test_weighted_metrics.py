@@ -53,7 +53,8 @@ def test_macro_auc_is_scikit_learns(rows):
     value /= value.sum(1, keepdims=True)
 
     def theirs(y, e):
-        return roc_auc_score(y, e, multi_class="ovr", average="macro") if len(np.unique(y)) == 4 else np.nan
+        there = [k for k in range(4) if 0 < (y == k).sum() < len(y)]
+        return np.mean([roc_auc_score(y == k, e[:, k]) for k in there]) if there else np.nan
 
     held_to(weighted.macro_auc(value, label), theirs, value, label, counts(rows, 20, 2))
 

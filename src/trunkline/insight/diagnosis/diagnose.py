@@ -1,7 +1,7 @@
 """Diagnosis of a training: findings, and the line of the config that would change each."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from trunkline.assembly.tasks import build_features
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.inference.model import Model
-from trunkline.insight.diagnosis.findings import DETECTORS, Finding, Observations
+from trunkline.insight.diagnosis.findings import DETECTORS, QUALITY, Finding, Observations
 from trunkline.insight.diagnosis.measures.pulls import pulls
 from trunkline.insight.diagnosis.observe import (
     PROBES,
@@ -24,6 +24,10 @@ from trunkline.insight.diagnosis.observe import (
     observe_training,
     stacked,
 )
+from trunkline.insight.diagnosis.record import Record, read_record, write_record
+from trunkline.insight.diagnosis.telling import told
+from trunkline.insight.diagnosis.trials import try_changes
+from trunkline.insight.quality.assess import assess
 from trunkline.insight.short_run import ShortRun
 from trunkline.preparation.data import Data, prepare
 from trunkline.random_state import isolated_random
@@ -35,6 +39,7 @@ from trunkline.training.freeze import freeze
 
 OPTIONAL = ("gates", "sigma")
 """What a network or an objective may have nothing of."""
+BRIEF = "what the estimates are worth, of which a brief training says little: diagnose the run"
 
 
 @final
@@ -57,9 +62,7 @@ class Diagnosis:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
-        lines = []
-        for i, finding in enumerate(self.findings, 1):
-            lines += [f"{i}. [{finding.weight:.2f}] {finding.kind}: {finding.sentence}", f"   change: {finding.remedy}"]
+        lines = told(self.findings)
         lines += [] if self.findings else ["nothing found"]
         lines.append(f"looked at: {'; '.join(self.looked)}")
         if self.skipped:
@@ -74,7 +77,9 @@ def diagnose(
     valid: Any = None,
     test: Any = None,
     steps: int = STEPS,
+    seconds: float = 0.0,
     overrides: Mapping[str, Any] | None = None,
+    on_trial: Callable[[str], None] = lambda change: None,
 ) -> Diagnosis:
     """Find what is wrong with a config, by training it briefly, or with a run.
 
@@ -84,7 +89,9 @@ def diagnose(
         valid: validation rows, likewise.
         test: test rows, likewise.
         steps: of the brief training.
+        seconds: for trying on a run's validation rows what findings advise, by further trainings; 0 tries none.
         overrides: config values by dotted path; of a config alone.
+        on_trial: called with a change that is about to be tried.
 
     Raises:
         UserError: what is wrong with config and rows; no step; overrides for a run.
@@ -103,27 +110,42 @@ def diagnose(
     if isinstance(source, (str, Path)) and Path(source).is_dir():
         if overrides:
             raise UserError(f"{source} is a run, which is done: there is nothing to set; diagnose its config.yaml")
-        return _told(*_observe_run(Path(source), frames))
+        model = Model.load(source)
+        data, why = _rows_of(model, frames)
+        kept = read_record(model.path)
+        observations = _observe_run(model, data, kept)
+        made = _made(observations, why)
+        found = list(made.findings) if kept is None else kept.tell(made.findings)
+        if data is not None:
+            todo = [one for one in found if one.changes and not one.tried]
+            tried = try_changes(todo, model, data.stores, seconds=seconds, frames=frames, on_trial=on_trial)
+            found = [
+                next((new for new in tried if (new.kind, new.subject) == (one.kind, one.subject)), one) for one in found
+            ]
+            if seconds and any(one.tried for one in tried):
+                write_record(model.path, observations.quality or {}, found)
+        return replace(made, findings=tuple(found))
     trial = ShortRun.make(Config.make(source, overrides=overrides), frames)
     why = "" if "valid" in trial.data.stores else "there are no validation rows"
-    return _told(observe_training(trial, steps), why)
+    return _made(observe_training(trial, steps), why, brief=True)
 
 
-def _told(observations: Observations, why: str) -> Diagnosis:
+def _made(observations: Observations, why: str, *, brief: bool = False) -> Diagnosis:
     found, looked, skipped = list[Finding](), list[str](), list[str]()
     for detector in DETECTORS:
         if getattr(observations, detector.needs) is not None:
             found += detector.find(observations)
             looked.append(detector.looks)
-        elif detector.needs not in OPTIONAL:
+        elif detector.needs not in OPTIONAL and not (brief and detector.needs == QUALITY):
             skipped.append(detector.looks)
     found.sort(key=lambda finding: -finding.weight)
-    return Diagnosis(tuple(found), tuple(looked), (*skipped, why) if skipped and why else tuple(skipped))
+    reasons = [why] if skipped and why else []
+    return Diagnosis(tuple(found), tuple(looked), (*skipped, *reasons, *([BRIEF] if brief else [])))
 
 
-def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations, str]:
-    """What a run shows, and why not more."""
-    model, run = Model.load(folder), RunFolder(folder)
+def _observe_run(model: Model, data: Data | None, kept: Record | None) -> Observations:
+    """What a run shows: all of it where its rows are to be had."""
+    run = RunFolder(model.path)
     tasks = tuple(task.name for task in model.network.tasks)
     objective = build_objective(model.config.balance, model.labels.tasks)
     tensors, _ = read_tensors(run.checkpoint)
@@ -137,12 +159,17 @@ def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations,
             if score is not None:
                 curves.setdefault(task.name, []).append(score)
     observations = Observations(
-        config=model.config, tasks=tasks, sigma=learned_sigma(tasks, objective), curves=curves or None
+        config=model.config,
+        tasks=tasks,
+        sigma=learned_sigma(tasks, objective),
+        curves=curves or None,
+        quality=None if kept is None else kept.tasks,
     )
-    data, why = _rows_of(model, frames)
     if data is None:
         last = [line["gates"] for line in model.history if "gates" in line][-1:]
-        return replace(observations, gates=last[0] if last else None), why
+        return replace(observations, gates=last[0] if last else None)
+    if kept is None and "valid" in data.stores:
+        observations = replace(observations, quality=assess(model, data.stores))
     batches = Batches(
         store=data.stores["train"], size=model.config.training.batch_size, seed=model.config.training.seed
     )
@@ -153,9 +180,7 @@ def _observe_run(folder: Path, frames: Mapping[str, Any]) -> tuple[Observations,
         ]
     rows = observe_rows(data.encoder, data.labels.tasks, data.stores)
     network = observe_network(model.network, data.stores, model.config)
-    return replace(observations, pulls=stacked(seen), **network, **rows), "" if "valid" in data.stores else (
-        "there are no validation rows"
-    )
+    return replace(observations, pulls=stacked(seen), **network, **rows)
 
 
 def _rows_of(model: Model, frames: Mapping[str, Any]) -> tuple[Data | None, str]:
@@ -163,7 +188,8 @@ def _rows_of(model: Model, frames: Mapping[str, Any]) -> tuple[Data | None, str]
     given = {part: as_polars(frame) for part, frame in frames.items()}
     try:
         fitted = model.encoder, model.labels
-        return prepare(model.config, model.labels.tasks, build_features(model.config) or [], given, fitted=fitted), ""
+        data = prepare(model.config, model.labels.tasks, build_features(model.config) or [], given, fitted=fitted)
+        return data, "" if "valid" in data.stores else "there are no validation rows"
     except UserError as error:
         if given:
             raise

@@ -37,9 +37,15 @@ def auc(score: Numbers, label: Numbers) -> Weighted:
 
 
 def macro_auc(probabilities: Numbers, label: Numbers) -> Weighted:
-    """The mean over the classes of the AUC of one class `[N, K]` against the rest."""
+    """The mean over the classes that occur of the AUC of one class `[N, K]` against the rest."""
     each = [auc(column, (label == k).astype(float)) for k, column in enumerate(probabilities.T)]
-    return lambda weights: np.mean([one(weights) for one in each], axis=0)
+
+    def metric(weights: Numbers) -> Numbers:
+        areas = np.array([one(weights) for one in each])
+        defined = ~np.isnan(areas)
+        return _ratio(np.where(defined, areas, 0.0).sum(0), defined.sum(0).astype(np.float64))
+
+    return metric
 
 
 def r2(estimate: Numbers, label: Numbers) -> Weighted:

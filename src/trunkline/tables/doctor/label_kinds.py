@@ -12,6 +12,10 @@ from trunkline.tables.number_format import MARKS
 
 CLASSES = 20
 """Whole numbers of up to this many values may be classes."""
+FEW = 7
+"""Whole numbers of more values than this are amounts, if their frequencies rise to one peak and fall again."""
+RIPPLE = 1.5
+"""How much longer the way up and down over the frequencies may be than to the peak and back, for chance."""
 MOSTLY = 0.5
 """Share of zeros from which a label is mostly nothing."""
 SKEWED = 1.0
@@ -147,6 +151,10 @@ def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
             kind = "negative_binomial" if variance > 1.5 * mean else "poisson"
             why = f"counts, mean {mean:.3g} and variance {variance:.3g}"
             return Proposal(kind=kind, options=missing, why=why, remarks=told)
+    if whole and len(values) > FEW and _has_one_hump(array):
+        return Proposal(
+            kind="regression", options=missing, why=f"{len(values)} whole numbers in one hump, no classes", remarks=told
+        )
     if whole and len(values) <= CLASSES:
         return Proposal(kind="multiclass", options=missing, why=f"{len(values)} whole numbers", remarks=told)
     if array.min() > 0 and not whole and _has_long_tail(array):
@@ -170,6 +178,16 @@ def _is_count(array: np.ndarray, name: str, distinct: int) -> bool:
     falls = np.diff(tail) <= 0
     tailed = counts[-1] < 0.25 * counts[mode] and float(array.mean()) < 0.6 * float(array.max())
     return tailed and (bool(_COUNT.search(name)) or (bool(falls.mean() > 0.7) and 0 in array))
+
+
+def _has_one_hump(array: np.ndarray) -> bool:
+    """Whether whole numbers close together are rare at both ends and frequent somewhere in between."""
+    if array.max() - array.min() > 1000:
+        return False
+    counts = np.bincount((array - array.min()).astype(np.int64))
+    peak = int(counts.max())
+    up_and_down = int(np.abs(np.diff(counts, prepend=0, append=0)).sum())
+    return max(counts[0], counts[-1]) < peak / 2 and up_and_down < RIPPLE * 2 * peak
 
 
 def _has_long_tail(array: np.ndarray) -> bool:

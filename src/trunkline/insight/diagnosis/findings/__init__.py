@@ -11,18 +11,24 @@ from trunkline.insight.diagnosis.findings.constant_columns import constant_colum
 from trunkline.insight.diagnosis.findings.dead_layers import dead_layers
 from trunkline.insight.diagnosis.findings.dominance import dominance
 from trunkline.insight.diagnosis.findings.drift import drift
-from trunkline.insight.diagnosis.findings.finding import Finding
+from trunkline.insight.diagnosis.findings.finding import Change, Finding, Tried
 from trunkline.insight.diagnosis.findings.leaks import leaks
+from trunkline.insight.diagnosis.findings.miscalibrated import miscalibrated
 from trunkline.insight.diagnosis.findings.missing import missing
+from trunkline.insight.diagnosis.findings.no_better_than_constant import no_better_than_constant
 from trunkline.insight.diagnosis.findings.observations import Judged, Observations
+from trunkline.insight.diagnosis.findings.overfitting import overfitting
 from trunkline.insight.diagnosis.findings.rare_labels import rare_labels
 from trunkline.insight.diagnosis.findings.repeated_rows import repeated_rows
 from trunkline.insight.diagnosis.findings.slow_tower import slow_towers
+from trunkline.insight.diagnosis.findings.small_validation import small_validation
 from trunkline.insight.diagnosis.findings.unique_ids import unique_ids
 from trunkline.insight.diagnosis.findings.unseen_ids import unseen_ids
 from trunkline.insight.diagnosis.findings.unused_experts import experts_unused
+from trunkline.insight.diagnosis.findings.worse_than_linear import worse_than_linear
+from trunkline.insight.diagnosis.findings.zeros_under_squares import zeros_under_squares
 
-__all__ = ["DETECTORS", "OF_ROWS", "Detector", "Finding", "Judged", "Observations"]
+__all__ = ["DETECTORS", "OF_ROWS", "QUALITY", "Change", "Detector", "Finding", "Judged", "Observations", "Tried"]
 
 
 @final
@@ -41,8 +47,12 @@ class Detector:
     looks: str
 
 
+QUALITY = "quality"
+"""What detectors need that ask whether a run is any good."""
 DETECTORS: tuple[Detector, ...] = (
     Detector(broken_loss, "tasks", "losses that are no numbers"),
+    Detector(no_better_than_constant, QUALITY, "tasks no better than a constant"),
+    Detector(worse_than_linear, QUALITY, "tasks that a linear model estimates better"),
     Detector(leaks, "alone", "columns that give a label away"),
     Detector(repeated_rows, "repeats", "validation and test rows that stand in training"),
     Detector(dominance, "pulls", "each task's share of the gradient in shared subnets"),
@@ -50,6 +60,10 @@ DETECTORS: tuple[Detector, ...] = (
     Detector(clamped_noise, "sigma", "learned σ at its bound"),
     Detector(conflicts, "pulls", "pairs of tasks whose gradients conflict"),
     Detector(slow_towers, "curves", "towers still learning while others overfit"),
+    Detector(overfitting, QUALITY, "tasks that overfit"),
+    Detector(zeros_under_squares, QUALITY, "labels mostly 0 under a squared loss"),
+    Detector(miscalibrated, QUALITY, "estimates too high or too low in the mean"),
+    Detector(small_validation, QUALITY, "scores known less well than epochs differ"),
     Detector(rare_labels, "judged", "labels too rare in the validation rows to judge by"),
     Detector(unique_ids, "singles", "ids that stand in one row"),
     Detector(unseen_ids, "unseen", "ids unseen in training"),

@@ -5,6 +5,40 @@ from typing import Any, final
 
 
 @final
+@dataclass(frozen=True)
+class Change:
+    """A change of the config.
+
+    Attributes:
+        path: dotted, as `--set` takes it.
+        value: in YAML's values.
+    """
+
+    path: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.value}"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A change that was tried, and what it did on the validation rows.
+
+    Attributes:
+        change: the line of the config.
+        helps: whether the finding's task gains by more than chance, no other task loses by as much, and no
+            probabilities get worse.
+        sentence: what it did, with its figures.
+    """
+
+    change: str
+    helps: bool
+    sentence: str
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """A finding of a detector.
@@ -16,6 +50,8 @@ class Finding:
         sentence: what was found, with its figures.
         evidence: the figures, in JSON values.
         remedy: the line of the config that would change it.
+        changes: changes that may help and can be tried, the likeliest first.
+        tried: those that were.
     """
 
     kind: str
@@ -24,3 +60,5 @@ class Finding:
     sentence: str
     evidence: dict[str, Any]
     remedy: str
+    changes: tuple[Change, ...] = ()
+    tried: tuple[Tried, ...] = ()

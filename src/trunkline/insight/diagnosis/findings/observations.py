@@ -10,6 +10,7 @@ from trunkline.config import Config
 from trunkline.insight.diagnosis.measures.dead_units import Layer
 from trunkline.insight.diagnosis.measures.repeats import Repeats
 from trunkline.insight.diagnosis.rates import rate_of
+from trunkline.insight.quality.task_quality import TaskQuality
 
 
 @final
@@ -50,6 +51,7 @@ class Observations:
         missing: `{column: {part: share}}` of rows without a value, `train` among the parts.
         singles: `{column: share}` of training rows whose value no other row has, of categorical columns.
         repeats: how each later part's rows repeat training rows.
+        quality: of each task's estimates on the validation rows, of a training that has ended.
         broken: tasks whose loss was no number, and the step.
     """
 
@@ -68,6 +70,7 @@ class Observations:
     missing: Mapping[str, Mapping[str, float]] | None = None
     singles: Mapping[str, float] | None = None
     repeats: Mapping[str, Repeats] | None = None
+    quality: Mapping[str, TaskQuality] | None = None
     broken: tuple[tuple[str, ...], int] | None = None
 
     def rate(self, subnet: str) -> float:
