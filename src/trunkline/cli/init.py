@@ -41,7 +41,9 @@ WIDE = 110
 
 
 def init(
-    data: Annotated[list[str], typer.Argument(help="Training rows: files or globs.")],
+    data: Annotated[
+        list[str], typer.Argument(help="Training rows: files, globs, book.xlsx#Sheet, a database's URL#table.")
+    ],
     task: Annotated[
         list[str], typer.Option(help=f"Label column, or COLUMN:KIND; repeatable. Kinds: {', '.join(KINDS)}.")
     ],
@@ -131,7 +133,7 @@ def _dialect(files: "Files") -> "Dialect":
     from trunkline.tables.scanners import is_text, usual_separator
 
     for path in files.paths:
-        if is_text(path):
+        if isinstance(path, Path) and is_text(path):
             return read_header(path, files.dialect, usual=usual_separator(path)).dialect
     return Dialect()
 
