@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from trunkline.cli.init_tasks import FoundTask
     from trunkline.tables.dialect import Dialect
     from trunkline.tables.doctor import Choice, ColumnSheet
-    from trunkline.tables.source import Files
 
 KINDS = (
     "binary",
@@ -59,10 +58,11 @@ def init(
     """Look at a table as a colleague would, and write a config to train on it, every reading spelled out."""
     import json
 
-    from trunkline.cli.init_tasks import find_tasks, label_numbers
+    from trunkline.cli.init_tasks import find_tasks, label_numbers, label_of
     from trunkline.runs.files import write_text
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import TableSample, confirmed, examine, mark_leaks
+    from trunkline.tables.doctor import mark_leaks
+    from trunkline.tables.schema import Inferrer
     from trunkline.tables.source import Files
 
     if exists(out) and not overwrite:
@@ -70,16 +70,15 @@ def init(
     if not isdir(out.parent):
         raise UserError(f"{out}: folder {out.parent} does not exist")
     files = Files(data, dialect=Dialect(separator=_character(separator), encoding=encoding))
-    dialect = _dialect(files)
-    sample = TableSample()
+    dialect = files.text_dialect or Dialect()
+    labels = [label_of(one, list(files.types)) for one in task]
+    inferrer = Inferrer(leave_out=labels, comma_likely=dialect.separator == ";")
     for chunk in files.chunks():
-        sample.add(chunk)
-    frame = sample.frame
+        inferrer.see(chunk)
+    sample, frame = inferrer.sample, inferrer.sample.frame
     with files.naming():
         tasks = find_tasks(task, frame)
-        labels = [one.column for one in tasks.values()]
-        sheets = examine(frame, leave_out=labels, comma_likely=dialect.separator == ";")
-        sheets = confirmed(sheets, sample.block)
+        sheets = inferrer.sheets(lambda columns: files.chunks(columns=columns))
         sheets = mark_leaks(sheets, frame, label_numbers(tasks, frame))
         if ask:
             sheets = [_asked(sheet) for sheet in sheets]
@@ -127,17 +126,6 @@ def _character(text: str | None) -> str | None:
     return "\t" if text in ("\\t", "tab") else text
 
 
-def _dialect(files: "Files") -> "Dialect":
-    """The dialect of the first file of text, nothing left open; the one that was given where there is none."""
-    from trunkline.tables.dialect import Dialect, read_header
-    from trunkline.tables.scanners import is_text, usual_separator
-
-    for path in files.paths:
-        if isinstance(path, Path) and is_text(path):
-            return read_header(path, files.dialect, usual=usual_separator(path)).dialect
-    return Dialect()
-
-
 def _config(
     data: Sequence[str],
     parts: Mapping[str, str],
@@ -152,7 +140,7 @@ def _config(
     if dialect.encoding is not None and not dialect.utf8:
         source["encoding"] = dialect.encoding
     if "valid" not in parts:
-        times = [sheet for sheet in sheets if sheet.kind == "datetime"]
+        times = [one for one in sheets if one.kind == "datetime" and not one.missing and "missing" not in one.options]
         split: dict[str, Any] = {"by": "time", "column": times[0].name} if times else {"by": "random"}
         how = {key: value for key, value in times[0].options.items() if key != "zone"} if times else {}
         source["split"] = {**split, **how, "valid": 0.1, "test": 0.0 if "test" in parts else 0.1}

@@ -29,6 +29,10 @@ class Table(Protocol):
     def types(self) -> Mapping[str, pl.DataType]:
         """The columns."""
 
+    @property
+    def separator(self) -> str | None:
+        """Between the fields of their text, if they lie in files of text."""
+
     def count(self) -> int:
         """How many there are."""
 
@@ -51,6 +55,7 @@ class Frame:
     """
 
     paths: Sequence[Origin] = ()
+    separator: str | None = None
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame = read(frame)

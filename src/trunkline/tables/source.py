@@ -11,11 +11,11 @@ import polars as pl
 
 from trunkline.errors import Problems, UserError
 from trunkline.tables.common_types import common_types
-from trunkline.tables.dialect import Dialect
+from trunkline.tables.dialect import Dialect, read_header
 from trunkline.tables.faults import fault_in
 from trunkline.tables.origin import Origin, Paths, find_origins
 from trunkline.tables.rows import ROW, in_file
-from trunkline.tables.scanners import scanner_of, takes_types
+from trunkline.tables.scanners import is_text, scanner_of, takes_types, usual_separator
 from trunkline.tables.workbook import Sheet
 
 CHUNK_BYTES = 64 << 20
@@ -159,6 +159,20 @@ class Files:
     def types(self) -> dict[str, pl.DataType]:
         """The columns' types."""
         return dict(self.frames[0].collect_schema())
+
+    @cached_property
+    def text_dialect(self) -> Dialect | None:
+        """The dialect of the first file of text, nothing left open; None where there is none."""
+        for path in self.paths:
+            if isinstance(path, Path) and is_text(path):
+                with reading(path, self.dialect):
+                    return read_header(path, self.dialect, usual=usual_separator(path)).dialect
+        return None
+
+    @property
+    def separator(self) -> str | None:
+        """Between the fields of the first file of text."""
+        return None if self.text_dialect is None else self.text_dialect.separator
 
     def read(self) -> pl.DataFrame:
         """All rows, with their numbers.
