@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+
+from trunkline.tables.splits import Split, cut
 
 N = 600
 SETS = ("training.epochs=2", "training.device=cpu", "network.sharing.hidden=[8]", "network.towers.hidden=[4]")
@@ -350,3 +353,30 @@ def test_sheets_and_tables_of_databases_are_tables_everywhere(move, rows, here, 
     status, out, err = trunkline("evaluate", "run", source, "--json")
     assert (status, err) == (0, ""), err
     assert json.loads(out)["y"]["rows"] == N
+
+
+def test_exact_repeats_of_rows_are_counted(rows, here, trunkline):
+    frame = pl.DataFrame({"x": rows["x"] + np.arange(N) / 1e6, "amount": rows["amount"], "y": rows["y"]})
+    plain = frame.with_row_index("row")
+    plain.write_csv("rows.csv")
+    _, out = made(trunkline, "rows.csv", "--task", "y")
+    assert "equal an earlier one" not in out
+    assert "# Rows" not in Path("made.yaml").read_text()
+    twice = pl.concat([frame, frame[:200], frame[:50]]).sample(fraction=1, shuffle=True, seed=0).with_row_index("row")
+    twice.write_csv("rows.csv")
+    _, out = made(trunkline, "rows.csv", "--task", "y")
+    told = re.search(r"rows: 250 equal an earlier one in every column; cut at random, about (\d+) validation rows", out)
+    assert f"about {told[1]} validation rows stand in train too" in Path("made.yaml").read_text()
+    trained(trunkline)
+    parts = parts_of("run", twice.drop("row"))
+    seen = {*parts["train"].rows()}
+    assert sum(row in seen for row in parts["valid"].rows()) == pytest.approx(int(told[1]), abs=15)
+    _, out, _ = trunkline("init", "rows.csv", "--task", "y", "-o", "made.yaml", "--overwrite", "--json")
+    assert json.loads(out)["repeated_rows"] == 250
+
+
+def parts_of(run, frame):
+    """The rows of each part, as the run cut them."""
+    split = yaml.safe_load(Path(f"{run}/config.yaml").read_text())["data"]["split"]
+    made = Split(by="random", valid=split["valid"], test=split["test"], seed=split["seed"])
+    return cut(frame, made)[0]

@@ -14,7 +14,7 @@ from trunkline.errors import UserError
 if TYPE_CHECKING:
     from trunkline.cli.init_tasks import FoundTask
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import Choice, ColumnSheet
+    from trunkline.tables.doctor import Choice, ColumnSheet, Repeats
 
 KINDS = (
     "binary",
@@ -61,7 +61,7 @@ def init(
     from trunkline.cli.init_tasks import find_tasks, label_numbers, label_of
     from trunkline.runs.files import write_text
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import mark_leaks
+    from trunkline.tables.doctor import RowRepeats, mark_leaks
     from trunkline.tables.schema import Inferrer
     from trunkline.tables.source import Files
 
@@ -73,8 +73,10 @@ def init(
     dialect = files.text_dialect or Dialect()
     labels = [label_of(one, list(files.types)) for one in task]
     inferrer = Inferrer(leave_out=labels, comma_likely=dialect.separator == ";")
+    repeats = RowRepeats()
     for chunk in files.chunks():
         inferrer.see(chunk)
+        repeats.see(chunk)
     sample, frame = inferrer.sample, inferrer.sample.frame
     with files.naming():
         tasks = find_tasks(task, frame)
@@ -86,7 +88,8 @@ def init(
             raise UserError("no column beside the labels can be a feature")
     parts = {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
     config = _config(data, parts, dialect, sheets, tasks, sample.rows)
-    write_text(out, _text(config, sheets))
+    repeated = _repeated(repeats.done(), config["data"].get("split"), sample.rows)
+    write_text(out, _text(config, sheets, repeated))
     if as_json:
         told = {
             "config": str(out),
@@ -94,6 +97,7 @@ def init(
             "looked_at": len(frame),
             "separator": dialect.separator,
             "tasks": {name: one.to_json() for name, one in tasks.items()},
+            "repeated_rows": repeats.done().rows,
             "columns": [sheet.to_json() for sheet in sheets],
         }
         print(json.dumps(told, ensure_ascii=False, indent=1))
@@ -110,6 +114,8 @@ def init(
     for column, one in guessed.items():
         for remark in one.remarks:
             print(f"label {column}: {remark}")
+    if repeated:
+        print(f"rows: {repeated}")
     doubtful = [sheet.name for sheet in sheets if sheet.doubtful]
     if doubtful and not ask:
         print(f"to decide: {', '.join(doubtful)}; see {out}, or answer questions with --ask")
@@ -155,7 +161,23 @@ def _config(
     }
 
 
-def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]") -> str:
+def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int) -> str:
+    """What exact repeats of rows mean for the training; empty where there are none."""
+    if not repeats.rows:
+        return ""
+    of = "" if repeats.of == rows else f" of the first {repeats.of:,}"
+    told = f"{repeats.rows:,}{of} equal an earlier one in every column"
+    if split is None or split["by"] != "random":
+        return told
+    both = repeats.in_both(split["valid"], split["test"])
+    return (
+        f"{told}; cut at random, about {both:,} validation rows stand in train too: let each row stand once"
+        if both
+        else told
+    )
+
+
+def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]", repeated: str) -> str:
     """The config as YAML; a column's line says what is to be known about it, if it is left out too."""
     import yaml
 
@@ -164,6 +186,7 @@ def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]") -> str:
 
     text = f"# yaml-language-server: $schema={SCHEMA}\n"
     text += "# Look through the features: a column that is known only after the fact gives the answer away.\n"
+    text += f"# Rows: {repeated}.\n" if repeated else ""
     for key, value in config.items():
         if key != "features":
             text += dumped({key: value}, 110)
