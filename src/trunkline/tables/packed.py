@@ -30,7 +30,7 @@ def open_packed(path: Path) -> IO[bytes]:
 
 
 def unpacked(path: Path) -> Path:
-    """The file without its compression, in a folder that goes away with the process; written once for one state of it."""
+    """The file without its compression, once for each state of it, in a folder that goes away with the process."""
 
     def write(plain: Path) -> None:
         with open_packed(path) as packed, plain.open("wb") as file:
@@ -40,7 +40,7 @@ def unpacked(path: Path) -> Path:
 
 
 def in_utf8(path: Path, encoding: str) -> Path:
-    """The text of a file in UTF-8, in a folder that goes away with the process; written once for one state of it.
+    """The text of a file in UTF-8, once for each state of it, in a folder that goes away with the process.
 
     Raises:
         UserError: an encoding that there is not, or bytes that are no text in it.
