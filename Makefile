@@ -48,7 +48,7 @@ CORE_SUITES := tests/balance tests/nn tests/optim tests/sharing tests/tasks test
 test-newest: $(NEWEST)/newest.stamp
 	PYTHONPATH=src $(NEWEST)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider $(CORE_SUITES)
 
-# Each of the five readers for so long, with seeds of its own.
+# Each reader for so long, with seeds of its own.
 FUZZ_SECONDS ?= 120
 
 fuzz: $(VENV)/test.stamp

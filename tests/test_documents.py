@@ -7,7 +7,9 @@ when the commands of its document run.
 import json
 import re
 import shlex
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import MISSING, fields
 from inspect import Parameter
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import xlsxwriter
 import yaml
 
 from trunkline import cli, fit
@@ -116,6 +119,17 @@ def place(rows, tmp_path, monkeypatch):
     return tmp_path
 
 
+def write_elsewhere(rows):
+    """Two sheets of a workbook and a table of a database, which the documents speak of too."""
+    plain = rows.select(pl.exclude(pl.List(pl.String), pl.List(pl.Int64)))
+    with xlsxwriter.Workbook("orders.xlsx") as book:
+        for sheet, frame in {"January": plain[:2000], "February": plain[2000:]}.items():
+            frame.write_excel(book, worksheet=sheet)
+    with closing(sqlite3.connect("shop.db")) as connection, connection:
+        connection.execute(f"CREATE TABLE orders ({', '.join(map(repr, plain.columns))})")
+        connection.executemany(f"INSERT INTO orders VALUES ({', '.join('?' * plain.width)})", plain.rows())
+
+
 def test_there_is_something_to_run():
     assert len(CONFIGS) >= 2
     assert len(blocks("python")) >= 2
@@ -137,8 +151,10 @@ def test_shipped_configs_are_sound(path):
 
 
 @pytest.mark.parametrize(("path", "text"), blocks("yaml"))
-def test_yaml_in_documents_trains(path, text, place):
+def test_yaml_in_documents_trains(path, text, place, rows):
     raw = yaml.safe_load(text)
+    if "orders.xlsx#" in text or "shop.db#" in text:
+        write_elsewhere(rows)
     if "tasks" in raw and raw["tasks"].keys().isdisjoint(WHOLE["tasks"]):
         raw["tasks"] = {**WHOLE["tasks"], **raw["tasks"]}  # further tasks for a trained network
     assert raw.keys() <= Config.model_fields.keys()

@@ -2,12 +2,17 @@
 
 import io
 import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import yaml
+
+from trunkline.tables.splits import Split, cut
 
 N = 600
 SETS = ("training.epochs=2", "training.device=cpu", "network.sharing.hidden=[8]", "network.towers.hidden=[4]")
@@ -310,3 +315,68 @@ def test_what_init_reads_is_what_train_reads(rows, here, trunkline):
     again = {one["name"]: one for one in json.loads((here / "auto" / "encoder.json").read_text())["columns"]}
     assert again["amount"] == encoded["amount"]
     assert again["code"] == encoded["code"]
+
+
+def to_workbook(frame):
+    frame.write_excel("rows.xlsx", worksheet="orders")
+    return "rows.xlsx#orders"
+
+
+def to_database(frame):
+    with closing(sqlite3.connect("rows.db")) as connection, connection:
+        connection.execute(f"CREATE TABLE orders ({', '.join(frame.columns)})")
+        marks = ", ".join("?" * frame.width)
+        plain = frame.with_columns(pl.col("day").cast(pl.String))
+        connection.executemany(f"INSERT INTO orders VALUES ({marks})", plain.rows())
+    return "sqlite:///rows.db#orders"
+
+
+@pytest.mark.parametrize("move", [to_workbook, to_database])
+def test_sheets_and_tables_of_databases_are_tables_everywhere(move, rows, here, trunkline):
+    money = pl.Series([f"${v:,.2f}" for v in rows["amount"]])
+    days = pl.Series([f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(N)]).str.to_date()
+    frame = pl.DataFrame({"x": rows["x"], "paid": money, "zip": rows["group"] + 100, "day": days, "y": rows["y"]})
+    frame.with_columns(pl.col("day").cast(pl.String)).write_csv("rows.csv")
+    source = move(frame)
+    csv_config, _ = made(trunkline, "rows.csv", "--task", "y")
+    plain = trained(trunkline, "plain")
+    config, _ = made(trunkline, source, "--task", "y")
+    assert config == {**csv_config, "data": {**csv_config["data"], "train": source}}
+    assert config["features"]["paid"] == {"kind": "numeric", "format": {"thousands": ",", "strip": "$"}}
+    assert config["data"]["split"]["by"] == "time"
+    assert trained(trunkline)["y"] == pytest.approx(plain["y"], abs=1e-6)
+    assert trunkline("predict", "run", source, "--keep", "zip", "-o", "made.parquet")[0] == 0
+    assert trunkline("predict", "plain", "rows.csv", "-o", "plain.parquet")[0] == 0
+    one, other = pl.read_parquet("made.parquet"), pl.read_parquet("plain.parquet")
+    np.testing.assert_allclose(one["y"], other["y"], atol=1e-6)
+    assert one["zip"].to_list() == (rows["group"] + 100).tolist()
+    status, out, err = trunkline("evaluate", "run", source, "--json")
+    assert (status, err) == (0, ""), err
+    assert json.loads(out)["y"]["rows"] == N
+
+
+def test_exact_repeats_of_rows_are_counted(rows, here, trunkline):
+    frame = pl.DataFrame({"x": rows["x"] + np.arange(N) / 1e6, "amount": rows["amount"], "y": rows["y"]})
+    plain = frame.with_row_index("row")
+    plain.write_csv("rows.csv")
+    _, out = made(trunkline, "rows.csv", "--task", "y")
+    assert "equal an earlier one" not in out
+    assert "# Rows" not in Path("made.yaml").read_text()
+    twice = pl.concat([frame, frame[:200], frame[:50]]).sample(fraction=1, shuffle=True, seed=0).with_row_index("row")
+    twice.write_csv("rows.csv")
+    _, out = made(trunkline, "rows.csv", "--task", "y")
+    told = re.search(r"rows: 250 equal an earlier one in every column; cut at random, about (\d+) validation rows", out)
+    assert f"about {told[1]} validation rows stand in train too" in Path("made.yaml").read_text()
+    trained(trunkline)
+    parts = parts_of("run", twice.drop("row"))
+    seen = {*parts["train"].rows()}
+    assert sum(row in seen for row in parts["valid"].rows()) == pytest.approx(int(told[1]), abs=15)
+    _, out, _ = trunkline("init", "rows.csv", "--task", "y", "-o", "made.yaml", "--overwrite", "--json")
+    assert json.loads(out)["repeated_rows"] == 250
+
+
+def parts_of(run, frame):
+    """The rows of each part, as the run cut them."""
+    split = yaml.safe_load(Path(f"{run}/config.yaml").read_text())["data"]["split"]
+    made = Split(by="random", valid=split["valid"], test=split["test"], seed=split["seed"])
+    return cut(frame, made)[0]

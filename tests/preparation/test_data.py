@@ -551,4 +551,11 @@ def test_a_store_of_another_machine_is_no_other_store(raw, tmp_path):
 
 
 def test_the_public_names(raw):
-    assert data_module.Data.__dataclass_fields__.keys() == {"encoder", "labels", "stores", "features", "split"}
+    assert data_module.Data.__dataclass_fields__.keys() == {
+        "encoder",
+        "labels",
+        "stores",
+        "features",
+        "split",
+        "content",
+    }

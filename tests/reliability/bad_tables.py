@@ -201,6 +201,11 @@ def a_name_of_a_glob(folder):
 
 
 def an_unknown_ending(folder):
+    (folder / "rows.xls").write_bytes(b"PK")
+    return ["rows.xls"]
+
+
+def a_broken_workbook(folder):
     (folder / "rows.xlsx").write_bytes(b"PK")
     return ["rows.xlsx"]
 
@@ -504,6 +509,7 @@ TABLES = [
     special(a_link_to_itself, "xxx", "does not exist"),
     special(a_name_that_no_file_can_have, "xxx", "does not exist"),
     special(a_name_of_a_glob, "ooo"),
-    special(an_unknown_ending, "xxx", "ending .xlsx is unknown"),
+    special(an_unknown_ending, "xxx", "ending .xls is unknown"),
+    special(a_broken_workbook, "xxx", "rows.xlsx cannot be read"),
     special(no_ending, "xxx", "ending (none) is unknown"),
 ]

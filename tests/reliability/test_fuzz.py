@@ -1,6 +1,6 @@
 """Whatever is read gives a result or a `UserError`, in bounded time.
 
-`FUZZ_SECONDS=300 pytest tests/reliability/test_fuzz.py` (`make fuzz`) looks for so long at each of the four readers,
+`FUZZ_SECONDS=300 pytest tests/reliability/test_fuzz.py` (`make fuzz`) looks for so long at each of the readers,
 with seeds of its own; without that variable the examples are few and always the same.
 """
 
@@ -20,6 +20,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from messy_tables import check_same_meaning, messy_tables
 from small_run import CONFIG, make_small_run, small_rows
 
 from trunkline import Config, Model, UserError
@@ -27,7 +28,12 @@ from trunkline.assembly.tasks import build_tasks
 from trunkline.cli.init_tasks import find_tasks
 from trunkline.config.yaml_file import MOST
 from trunkline.runs.artifacts import read_fitted
-from trunkline.tables import Encoder, infer
+from trunkline.tables import Encoder, Labels, infer
+from trunkline.tables.dialect import Dialect
+from trunkline.tables.doctor import propose
+from trunkline.tables.rows import BadValue
+from trunkline.tables.source import Files
+from trunkline.tables.time_format import TimeFormat, recognise_times
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 LONGEST = 20
@@ -388,6 +394,139 @@ def test_any_run_folder_is_loaded_or_refused(trained, place):
             assert np.isfinite(made["dwell"].to_numpy()).all()
             _ = model.metrics
         assert torch.get_rng_state().equal(before)
+
+    look()
+
+
+def test_what_init_says_of_a_table_is_what_train_reads(place):
+    """Dialects, numbers, times, ids, lists, labels and marks: what was meant is what is encoded, or a doubt is told."""
+
+    @fuzz(messy_tables(), examples=40)
+    def look(table):
+        check_same_meaning(table, place)
+
+    look()
+
+
+SIGNS = st.sampled_from([",", ";", "\t", "|", " ", ":", "'", '"', "a", "é", "\0"])
+ENCODINGS = st.sampled_from(
+    [None, None, "utf-8", "utf-16", "utf-16-le", "latin-1", "cp1252", "cp037", "utf-7", "base64"]
+)
+PIECES = st.sampled_from(
+    [
+        b",",
+        b";",
+        b"\t",
+        b'"',
+        b'""',
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\0",
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b"\xe9",
+        b"a",
+        b"007",
+        b"1,5",
+    ]
+)
+
+
+def test_any_bytes_are_a_csv_or_refused(place):
+    bytes_of = st.one_of(
+        st.tuples(messy_tables(rows=(2, 6)), damages(["rows"])).map(
+            lambda drawn: damaged(drawn[0].to_bytes(), drawn[1])
+        ),
+        st.lists(PIECES, max_size=40).map(b"".join),
+        st.binary(max_size=80),
+    )
+
+    @fuzz(st.tuples(bytes_of, SIGNS, st.sampled_from("\"'|,"), ENCODINGS), examples=150)
+    def look(drawn):
+        content, separator, quote, encoding = drawn
+        (place / "any.csv").write_bytes(content)
+        with or_refused():
+            dialect = Dialect(separator=None if separator == "a" else separator, quote=quote, encoding=encoding)
+            frame = Files(place / "any.csv", dialect=dialect).read()
+            Encoder.fit(infer(frame), frame).encode(frame)
+
+    look()
+
+
+def damaged(content, made):
+    for _, how, at, piece, _ in made:
+        content = content if how == "remove" else damage(content, how, at, piece, content)
+    return content
+
+
+CELLS = st.sampled_from(
+    [*("0", "1", "yes", "No", "TRUE", "NA", "?", "-1", "-", "null", "1.0", "2", "3.5", "a", "b", "", " ", "nan", "inf")]
+)
+
+
+def test_any_labels_are_a_task_or_refused():
+    """What is proposed for a label can be fitted to it; a value that is no mark is observed, and a mark is not."""
+
+    @fuzz(st.lists(CELLS | st.none() | st.text(max_size=3), min_size=1, max_size=12), examples=250)
+    def look(cells):
+        frame = pl.DataFrame({"y": pl.Series(cells, dtype=pl.String), "x": range(len(cells))})
+        with or_refused():
+            (found,) = find_tasks(["y"], frame).values()
+            options = propose(frame["y"]).options
+            assert {key: found.section[key] for key in options} == options
+            fitted = Labels.fit([found.task], frame)
+            observed = ~np.isnan(fitted.encode(frame)["y"].numpy().reshape(len(cells), -1)[:, 0].astype(float))
+            marks = {str(word).lower() for word in options.get("missing", [])}
+            meant = [cell is not None and cell.strip().lower() not in {"", *marks} for cell in cells]
+            if found.kind == "binary":
+                assert observed.tolist() == meant
+
+    look()
+
+
+WRITTEN = st.one_of(
+    st.datetimes().map(str),
+    st.builds(
+        lambda moment, form: moment.strftime(form),
+        st.datetimes(),
+        st.sampled_from(
+            ["%d/%m/%Y", "%m/%d/%y", "%d.%m.%Y %H:%M", "%b %d, %Y", "%Y%m%d", "%Y-%m-%dT%H:%M:%S+02:00", "%H:%M"]
+        ),
+    ),
+    CELLS,
+    st.text(max_size=12),
+    st.integers(-(10**19), 10**19).map(str),
+)
+
+
+def test_any_text_is_times_or_refused():
+    """A format that is found reads every cell that has a value, or the one that it does not read is named."""
+    options = st.fixed_dictionaries(
+        {},
+        optional={
+            "unit": st.sampled_from(["s", "ms", "us", "ns", "h"]),
+            "format": st.sampled_from(["iso", "%d/%m/%Y", "%Y", "%H", "%", "%Q", "%d %"]) | st.text(max_size=5),
+            "zone": st.sampled_from(["Europe/Berlin", "UTC", "Mars", "", "../etc"]),
+            "missing": st.sampled_from([("NA",), ("-", "?"), ()]),
+        },
+    )
+
+    @fuzz(st.tuples(st.lists(WRITTEN | st.none(), max_size=8), options), examples=80)
+    def look(drawn):
+        cells, given = drawn
+        text = pl.Series("t", cells, dtype=pl.String)
+        with or_refused():
+            try:
+                moments = TimeFormat(**given).parse(text)
+            except BadValue as error:
+                raise error.in_table(text.to_frame()) from None
+            assert moments.dtype == pl.Datetime("ms")
+            none = ["", *(word.lower() for word in given.get("missing", ()))]
+            known = [cell is not None and cell.strip().lower() not in none for cell in cells]
+            assert moments.is_not_null().to_list() == known
+        found = recognise_times(text)
+        assert found is None or 0 < found.share <= 1
 
     look()
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline import UserError, fit
-from trunkline.tables import ROW, infer
+from trunkline.tables import ROW, Encoder, infer
 from trunkline.tables.schema import Inferrer
 
 COLUMNS = {
@@ -37,7 +37,6 @@ EXPECTED = {
     "small": "numeric",
     "below": "categorical",
     "share": "numeric",
-    "nothing": "numeric",
     "seen": "boolean",
     "tags": "bag",
     "items": "bag",
@@ -125,3 +124,100 @@ def test_ids_of_a_sorted_table_repeat_though_every_kth_row_does_not_show_it():
     n = 250_000
     frame = pl.DataFrame({"user_id": np.arange(n) // 2, "row_id": np.arange(n)[::-1] * 3, "x": np.arange(n) % 97})
     assert kinds(infer(frame)) == {"user_id": "categorical", "x": "numeric"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_codes_and_keys_in_columns_of_whole_numbers(seed):
+    draw, n = np.random.default_rng(seed), 20_000
+    shops = draw.permutation(900)[:300]
+    keys = draw.choice(10_000_000, 400, replace=False)
+    codes = {"agent": shops[np.minimum(draw.geometric(0.01, n), 300) - 1], "place": draw.choice(keys, n)}
+    quantities = {
+        "years_old": np.clip(draw.normal(40, 14, n), 0, 99).astype(int),
+        "of_month": draw.integers(1, 32, n),
+        "lead": draw.exponential(80, n).astype(int),
+        "paid": 5 * draw.integers(2, 200, n),
+        "income": draw.lognormal(10, 1, n).astype(int),
+        "spread": draw.integers(0, 10_000_000, n),
+        "metres": draw.choice(np.arange(0, 100_000, 100), n),
+        "order_count": shops[draw.integers(0, 300, n)],  # by its name
+    }
+    frame = pl.DataFrame({**codes, **quantities})
+    assert kinds(infer(frame)) == dict.fromkeys(codes, "categorical") | dict.fromkeys(quantities, "numeric")
+    sheets = Inferrer()
+    sheets.see(frame)
+    told = {sheet.name: sheet for sheet in sheets.sheets()}
+    for name in codes:
+        assert told[name].why.startswith("codes: whole numbers ")
+        assert [choice.kind for choice in told[name].choices] == ["categorical", "numeric"]
+    with_words = frame.with_columns(pl.all().cast(pl.String)).with_columns(
+        pl.when(pl.int_range(n) % 7 == 0).then(pl.lit("n/a")).otherwise(pl.all()).name.keep()
+    )
+    assert kinds(infer(with_words)) == kinds(infer(frame))
+
+
+def test_days_written_as_whole_numbers_are_days():
+    days = pl.date_range(pl.date(2023, 11, 1), pl.date(2024, 3, 1), eager=True)
+    numbers = days.dt.strftime("%Y%m%d").cast(pl.Int64)
+    (feature,) = infer(pl.DataFrame({"d": numbers}))
+    assert (feature.kind, feature.format) == ("datetime", "%Y%m%d")
+    (other,) = infer(pl.DataFrame({"d": days}))
+    one, two = (
+        Encoder.fit([each], (frame := pl.DataFrame({"d": values}))).encode(frame).numbers
+        for each, values in ((feature, numbers), (other, days))
+    )
+    assert one.equal(two)
+    assert kinds(infer(pl.DataFrame({"d": [*numbers, *numbers, 20249999]}))) == {"d": "categorical"}
+
+
+def inferred(frame):
+    """The sheets of a table of which only a sample is looked at."""
+    inferrer = Inferrer()
+    for start in range(0, len(frame), 50_000):
+        inferrer.see(frame[start : start + 50_000])
+    assert not inferrer.sample.whole
+    numbered = frame.with_row_index(ROW, offset=1)
+    return {
+        sheet.name: sheet
+        for sheet in inferrer.sheets(lambda names: (numbered.select(ROW, *names)[i::3] for i in range(3)))
+    }
+
+
+def test_what_leaves_a_column_out_is_certain_over_all_rows():
+    n = 250_000
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    whole = np.arange(n)
+    odd = n // 2 + 1  # no sample of every second or fourth row from the first on has it
+    frame = pl.DataFrame(
+        {
+            "x": x,
+            "copy": x,
+            "nearly": np.where(whole == odd, 0.0, x),
+            "row": whole,
+            "Unnamed: 0": rng.permutation(n),
+            "index": np.where(whole == odd, 7, whole),
+            "one": np.ones(n),
+            "hardly": np.where(whole == odd, 2.5, 1.0),
+            "none": pl.Series([None] * n, dtype=pl.String),
+            "some": pl.Series([None] * odd + ["$1.50", None, "$2.50"] + [None] * (n - odd - 3)),
+            "token_id": [f"t{i}" for i in range(n)],
+            "late_id": [f"t{i if i != odd + 2 else 0}" for i in range(n)],
+        }
+    )
+    told = {name: (sheet.kind, sheet.why) for name, sheet in inferred(frame).items()}
+    assert {name for name, (kind, _) in told.items() if kind is None} == {
+        *("copy", "row", "Unnamed: 0", "one", "none", "token_id"),
+    }
+    assert told["nearly"] == ("numeric", "fractions")
+    assert told["index"][0] == "numeric"
+    assert told["hardly"] == ("numeric", "fractions; nearly all rows have one value")
+    assert told["some"][0] == "numeric"
+    assert told["some"][1].endswith("nearly all rows have none")
+    assert told["late_id"] == ("categorical", "values that repeat, though rarely")
+
+
+def test_shares_of_missing_values_are_of_all_rows():
+    n = 250_000
+    frame = pl.DataFrame({"t": pl.Series(np.arange(n) % 9).set(pl.Series(np.arange(n) % 2 == 1), None)})
+    assert inferred(frame)["t"].missing == 0.5

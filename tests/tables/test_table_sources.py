@@ -1,5 +1,6 @@
 import bz2
 import gzip
+import tempfile
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from trunkline.errors import UserError
 from trunkline.tables import ROW, chunks, infer, read, scan
+from trunkline.tables.dialect import Dialect
 from trunkline.tables.source import Files
 
 FRAME = pl.DataFrame(
@@ -131,7 +133,8 @@ def test_a_frame_is_taken_as_it_is_and_numbered():
         ("latin.csv", "a,b\né,1\n".encode("latin1"), ["cannot be read", "column 'a' in row 1 is no text in UTF-8"]),
         ("cut.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 5000, mtime=0)[:40], ["cannot be read"]),
         ("broken.csv.bz2", b"BZh9 but no more", ["cannot be read"]),
-        ("rows.xlsx", b"PK", ["ending .xlsx is unknown", ".csv", ".parquet"]),
+        ("rows.xlsx", b"PK", ["cannot be read"]),
+        ("rows.xlsm", b"PK", ["ending .xlsm is unknown", ".csv", ".parquet", ".xlsx"]),
         ("rows", b"a\n1\n", ["ending (none) is unknown"]),
         ("rows.gz", gzip.compress(b"a\n1\n", mtime=0), ["unknown"]),
     ],
@@ -403,3 +406,24 @@ def test_inferred_kinds(name, values, kind):
 def test_inference_leaves_out_what_it_is_told_to_and_the_row_number():
     frame = read(pl.DataFrame({"a": [1, 2], "b": [1, 2], "c": [1, 2]}))
     assert [feature.name for feature in infer(frame, leave_out={"b"})] == ["a", "c"]
+
+
+@pytest.mark.parametrize(("name", "dialect"), [("a.csv.bz2", Dialect()), ("a.csv", Dialect(encoding="utf-16"))])
+def test_a_packed_file_is_unpacked_once_for_each_state_of_it(name, dialect, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+
+    def write(value):
+        text = f"x\n{value}\n"
+        (tmp_path / name).write_bytes(bz2.compress(text.encode()) if "bz2" in name else text.encode("utf-16"))
+
+    def copies():
+        return len(list((tmp_path / "temporary").iterdir()))
+
+    write(1)
+    for _ in range(3):
+        assert Files(tmp_path / name, dialect=dialect).read()["x"].to_list() == [1]
+    assert copies() == 1
+    write(22)
+    assert Files(tmp_path / name, dialect=dialect).read()["x"].to_list() == [22]
+    assert copies() == 2

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.errors import UserError
@@ -15,6 +15,7 @@ from trunkline.tables.time_format import FORMATS, ISO, TimeFormat, read_times, r
 MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2068, 1, 1))  # years of two digits turn near 2069
 
 
+@settings(deadline=None)
 @given(st.lists(MOMENTS, min_size=1, max_size=20), st.sampled_from(FORMATS))
 def test_what_a_format_writes_it_reads(moments, form):
     plain = form.replace("%.f", ".%f")
@@ -25,6 +26,7 @@ def test_what_a_format_writes_it_reads(moments, form):
     assert any(read_times(pl.Series("t", texts), one).to_list() == expected for one in found.formats)
 
 
+@settings(deadline=None)
 @given(st.lists(MOMENTS, min_size=1, max_size=20), st.integers(-14 * 60, 14 * 60), st.sampled_from("T "))
 def test_iso_with_a_zone_is_the_moment_that_python_reads(moments, minutes, between):
     zone = timezone(timedelta(minutes=minutes))
@@ -34,6 +36,7 @@ def test_iso_with_a_zone_is_the_moment_that_python_reads(moments, minutes, betwe
     assert list(recognise_times(pl.Series("t", texts)).formats) == [ISO]
 
 
+@settings(deadline=None)
 @given(st.lists(MOMENTS, min_size=1, max_size=20), st.sampled_from(["s", "ms", "us", "ns"]))
 def test_numbers_since_1970(moments, unit):
     per = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]

@@ -14,8 +14,7 @@ from trunkline.errors import UserError
 if TYPE_CHECKING:
     from trunkline.cli.init_tasks import FoundTask
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import Choice, ColumnSheet
-    from trunkline.tables.source import Files
+    from trunkline.tables.doctor import Choice, ColumnSheet, Repeats
 
 KINDS = (
     "binary",
@@ -41,7 +40,9 @@ WIDE = 110
 
 
 def init(
-    data: Annotated[list[str], typer.Argument(help="Training rows: files or globs.")],
+    data: Annotated[
+        list[str], typer.Argument(help="Training rows: files, globs, book.xlsx#Sheet, a database's URL#table.")
+    ],
     task: Annotated[
         list[str], typer.Option(help=f"Label column, or COLUMN:KIND; repeatable. Kinds: {', '.join(KINDS)}.")
     ],
@@ -57,10 +58,11 @@ def init(
     """Look at a table as a colleague would, and write a config to train on it, every reading spelled out."""
     import json
 
-    from trunkline.cli.init_tasks import find_tasks, label_numbers
+    from trunkline.cli.init_tasks import find_tasks, label_numbers, label_of
     from trunkline.runs.files import write_text
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import TableSample, confirmed, examine, mark_leaks
+    from trunkline.tables.doctor import RowRepeats, mark_leaks
+    from trunkline.tables.schema import Inferrer
     from trunkline.tables.source import Files
 
     if exists(out) and not overwrite:
@@ -68,16 +70,17 @@ def init(
     if not isdir(out.parent):
         raise UserError(f"{out}: folder {out.parent} does not exist")
     files = Files(data, dialect=Dialect(separator=_character(separator), encoding=encoding))
-    dialect = _dialect(files)
-    sample = TableSample()
+    dialect = files.text_dialect or Dialect()
+    labels = [label_of(one, list(files.types)) for one in task]
+    inferrer = Inferrer(leave_out=labels, comma_likely=dialect.separator == ";")
+    repeats = RowRepeats()
     for chunk in files.chunks():
-        sample.add(chunk)
-    frame = sample.frame
+        inferrer.see(chunk)
+        repeats.see(chunk)
+    sample, frame = inferrer.sample, inferrer.sample.frame
     with files.naming():
         tasks = find_tasks(task, frame)
-        labels = [one.column for one in tasks.values()]
-        sheets = examine(frame, leave_out=labels, comma_likely=dialect.separator == ";")
-        sheets = confirmed(sheets, sample.block)
+        sheets = inferrer.sheets(lambda columns: files.chunks(columns=columns))
         sheets = mark_leaks(sheets, frame, label_numbers(tasks, frame))
         if ask:
             sheets = [_asked(sheet) for sheet in sheets]
@@ -85,7 +88,8 @@ def init(
             raise UserError("no column beside the labels can be a feature")
     parts = {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
     config = _config(data, parts, dialect, sheets, tasks, sample.rows)
-    write_text(out, _text(config, sheets))
+    repeated = _repeated(repeats.done(), config["data"].get("split"), sample.rows)
+    write_text(out, _text(config, sheets, repeated))
     if as_json:
         told = {
             "config": str(out),
@@ -93,6 +97,7 @@ def init(
             "looked_at": len(frame),
             "separator": dialect.separator,
             "tasks": {name: one.to_json() for name, one in tasks.items()},
+            "repeated_rows": repeats.done().rows,
             "columns": [sheet.to_json() for sheet in sheets],
         }
         print(json.dumps(told, ensure_ascii=False, indent=1))
@@ -109,6 +114,8 @@ def init(
     for column, one in guessed.items():
         for remark in one.remarks:
             print(f"label {column}: {remark}")
+    if repeated:
+        print(f"rows: {repeated}")
     doubtful = [sheet.name for sheet in sheets if sheet.doubtful]
     if doubtful and not ask:
         print(f"to decide: {', '.join(doubtful)}; see {out}, or answer questions with --ask")
@@ -125,17 +132,6 @@ def _character(text: str | None) -> str | None:
     return "\t" if text in ("\\t", "tab") else text
 
 
-def _dialect(files: "Files") -> "Dialect":
-    """The dialect of the first file of text, nothing left open; the one that was given where there is none."""
-    from trunkline.tables.dialect import Dialect, read_header
-    from trunkline.tables.scanners import is_text, usual_separator
-
-    for path in files.paths:
-        if is_text(path):
-            return read_header(path, files.dialect, usual=usual_separator(path)).dialect
-    return Dialect()
-
-
 def _config(
     data: Sequence[str],
     parts: Mapping[str, str],
@@ -150,7 +146,7 @@ def _config(
     if dialect.encoding is not None and not dialect.utf8:
         source["encoding"] = dialect.encoding
     if "valid" not in parts:
-        times = [sheet for sheet in sheets if sheet.kind == "datetime"]
+        times = [one for one in sheets if one.kind == "datetime" and not one.missing and "missing" not in one.options]
         split: dict[str, Any] = {"by": "time", "column": times[0].name} if times else {"by": "random"}
         how = {key: value for key, value in times[0].options.items() if key != "zone"} if times else {}
         source["split"] = {**split, **how, "valid": 0.1, "test": 0.0 if "test" in parts else 0.1}
@@ -165,7 +161,23 @@ def _config(
     }
 
 
-def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]") -> str:
+def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int) -> str:
+    """What exact repeats of rows mean for the training; empty where there are none."""
+    if not repeats.rows:
+        return ""
+    of = "" if repeats.of == rows else f" of the first {repeats.of:,}"
+    told = f"{repeats.rows:,}{of} equal an earlier one in every column"
+    if split is None or split["by"] != "random":
+        return told
+    both = repeats.in_both(split["valid"], split["test"])
+    return (
+        f"{told}; cut at random, about {both:,} validation rows stand in train too: let each row stand once"
+        if both
+        else told
+    )
+
+
+def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]", repeated: str) -> str:
     """The config as YAML; a column's line says what is to be known about it, if it is left out too."""
     import yaml
 
@@ -174,6 +186,7 @@ def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]") -> str:
 
     text = f"# yaml-language-server: $schema={SCHEMA}\n"
     text += "# Look through the features: a column that is known only after the fact gives the answer away.\n"
+    text += f"# Rows: {repeated}.\n" if repeated else ""
     for key, value in config.items():
         if key != "features":
             text += dumped({key: value}, 110)

@@ -89,6 +89,11 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame) -> dict[str, FoundTask
     return tasks
 
 
+def label_of(text: str, columns: Sequence[str]) -> str:
+    """The column that `COLUMN` or `COLUMN:KIND` names, whether or not it is there."""
+    return text if text in columns or ":" not in text else text.rpartition(":")[0]
+
+
 def split_task(text: str, columns: Sequence[str]) -> tuple[str, str]:
     """`COLUMN` or `COLUMN:KIND` -> column and kind, which is empty where it is not given.
 

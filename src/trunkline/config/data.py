@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from trunkline.config.section import Paths, Section
-from trunkline.errors import UserError
+from trunkline.errors import Problems, UserError
+from trunkline.tables.database import DatabaseTable
 from trunkline.tables.dialect import Dialect
+from trunkline.tables.origin import databases
 
 
 class SplitConfig(Section):
@@ -46,7 +48,7 @@ class DataConfig(Section):
     """Where rows come from."""
 
     train: Paths | None = None
-    """Training rows: a file, a glob or a list of them."""
+    """Training rows: a file, a glob or a list of them; `book.xlsx#Sheet`; the URL of a database's table."""
     valid: Paths | None = None
     """Validation rows, likewise; they pick the best epoch."""
     test: Paths | None = None
@@ -63,6 +65,8 @@ class DataConfig(Section):
     """Around fields of CSV files that hold separators."""
     encoding: str | None = None
     """Of CSV files, such as latin-1; UTF-8 unless given, or UTF-16 where a file begins with its mark."""
+    content: dict[str, str] | None = None
+    """Written by a run: of tables of databases what stands for the rows that were read; ignored when read."""
     store: str | None = None
     """Folder of encoded rows, kept for the next run; `none` for in memory."""
 
@@ -74,6 +78,16 @@ class DataConfig(Section):
             UserError: signs that are not one character, an encoding that there is not.
         """
         return Dialect(separator=self.separator, quote=self.quote, encoding=self.encoding)
+
+    @model_validator(mode="after")
+    def _known_databases(self) -> Self:
+        problems = Problems()
+        for url in (url for part in (self.train, self.valid, self.test) for url in databases(part)):
+            with problems.collect():
+                DatabaseTable(url)
+        if problems:
+            raise ValueError("\n".join(problems.found))
+        return self
 
     @model_validator(mode="after")
     def _known_dialect(self) -> Self:

@@ -1,7 +1,7 @@
 """Preparing all parts of a training, with everything that is wrong with them in one message."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import polars as pl
@@ -13,6 +13,8 @@ from trunkline.preparation.fitting import fit_encoders, fit_key, infer_features
 from trunkline.preparation.partition import Partition, open_parts
 from trunkline.preparation.store_folder import Fit, load_fit, save_fit, store_folder
 from trunkline.tables import Encoder, Feature, Labels, Store
+from trunkline.tables.database import DatabaseTable
+from trunkline.tables.scanners import takes_types
 from trunkline.tables.source import Files
 from trunkline.tables.splits import PARTS
 from trunkline.tasks import Task
@@ -29,6 +31,7 @@ class Data:
         stores: `train` and, where there are any, `valid` and `test`.
         features: the features in use.
         split: what cutting one table decided, if it was cut.
+        content: stands for the rows of each table of a database, by its URL.
     """
 
     encoder: Encoder
@@ -36,6 +39,7 @@ class Data:
     stores: dict[str, Store]
     features: list[Feature]
     split: dict[str, Any] | None
+    content: dict[str, str] = field(default_factory=dict)
 
 
 def check_files(data: DataConfig, frames: Mapping[str, pl.DataFrame]) -> None:
@@ -109,7 +113,9 @@ def prepare(
     assert encoder is not None
     assert labels is not None
     in_order = {name: stores[name] for name in PARTS if name in stores}
-    return Data(encoder, labels, in_order, list(features or ()), stores["train"].facts["split"])
+    origins = [origin for part in parts.values() for origin in part.table.paths]
+    content = {str(origin): origin.content for origin in origins if isinstance(origin, DatabaseTable)}
+    return Data(encoder, labels, in_order, list(features or ()), stores["train"].facts["split"], content)
 
 
 def _as_written(
@@ -121,6 +127,8 @@ def _as_written(
     """The parts, opened again where features that were found want the cells of a CSV as they are written."""
     if config.features != "auto" or not any(feature.reads_text for feature in features):
         return parts
+    if not any(takes_types(origin) for part in parts.values() for origin in part.table.paths):
+        return parts  # and a database is not asked twice
     return open_parts(config.data, frames, features=features, strata=config.strata)
 
 

@@ -9,7 +9,7 @@ from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.preparation.partition import Partition
 from trunkline.tables import Encoder, Feature, Labels
-from trunkline.tables.doctor.columns import NO_VALUE, ONE_VALUE
+from trunkline.tables.doctor.taken import NO_VALUE, ONE_VALUE
 from trunkline.tables.encoder import EncoderFitter
 from trunkline.tables.fingerprint import key_of
 from trunkline.tables.labels import LabelsFitter
@@ -24,11 +24,11 @@ def infer_features(train: Partition, config: Config, tasks: Sequence[Task]) -> l
         UserError: the rows cannot be read; there is no usable column.
     """
     left_out = _no_features(config, tasks)
-    inferrer = Inferrer(leave_out=left_out)
+    inferrer = Inferrer(leave_out=left_out, comma_likely=train.table.separator == ";")
     columns = [name for name in train.table.types if name not in left_out]
     for chunk in train.chunks(columns) if columns else ():
         inferrer.see(chunk)
-    sheets = inferrer.sheets()
+    sheets = inferrer.sheets(train.chunks)
     features = features_of(sheets)
     left = [sheet for sheet in sheets if sheet.kind is None and sheet.why not in (ONE_VALUE, NO_VALUE)]
     with train.naming():

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -14,6 +13,7 @@ from trunkline.config import DataConfig
 from trunkline.errors import Problems, UserError
 from trunkline.tables import ROW, Feature, Split, read
 from trunkline.tables.fingerprint import Fingerprint, fingerprint, unchanged
+from trunkline.tables.origin import Origin, databases
 from trunkline.tables.source import Files, chunk_rows
 from trunkline.tables.splits import PARTS, assign, check_column
 
@@ -22,12 +22,16 @@ class Table(Protocol):
     """Rows that can be gone through several times."""
 
     @property
-    def paths(self) -> Sequence[Path]:
-        """The files they lie in, if they lie in files."""
+    def paths(self) -> Sequence[Origin]:
+        """The files or the table of a database that they lie in, if they are not in memory."""
 
     @property
     def types(self) -> Mapping[str, pl.DataType]:
         """The columns."""
+
+    @property
+    def separator(self) -> str | None:
+        """Between the fields of their text, if they lie in files of text."""
 
     def count(self) -> int:
         """How many there are."""
@@ -50,7 +54,8 @@ class Frame:
         UserError: there are none.
     """
 
-    paths: Sequence[Path] = ()
+    paths: Sequence[Origin] = ()
+    separator: str | None = None
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.frame = read(frame)
@@ -197,6 +202,28 @@ def _codes(chunk: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
         if not chunk[name].dtype.is_nested() and chunk[name].dtype != pl.Object:
             codes = codes * np.uint64(0x9E3779B97F4A7C15) + chunk[name].hash().to_numpy()
     return codes
+
+
+def refuse_databases(data: DataConfig, frames: Mapping[str, pl.DataFrame], *, run: str) -> None:
+    """Make sure that no connection is made because a run folder says so: it may come from a stranger.
+
+    Args:
+        data: of the run's config.
+        frames: rows given in memory, by part, which come before what the config says.
+        run: the folder, for messages.
+
+    Raises:
+        UserError: rows of the run lie in a database.
+    """
+    named = {part: databases(getattr(data, part)) for part in PARTS if part not in frames}
+    raise_for = [
+        f"{run}: its {part} rows lie in {url}; a run folder makes nobody connect to a database: give the rows "
+        f"({part}=frame), or a config of your own that names them"
+        for part, urls in named.items()
+        for url in urls
+    ]
+    if raise_for:
+        raise UserError(raise_for)
 
 
 def open_parts(

@@ -41,9 +41,9 @@ class Dialect:
 
     def __post_init__(self) -> None:
         problems = Problems()
-        if self.separator is not None and (len(self.separator) != 1 or self.separator in "\r\n" + self.quote):
-            problems.add(f"data.separator {self.separator!r}: give one character, such as ';' or '\\t'")
-        if len(self.quote) != 1 or not self.quote.isascii() or self.quote in "\r\n":
+        if self.separator is not None and (not _is_sign(self.separator) or self.separator == self.quote):
+            problems.add(f"data.separator {self.separator!r}: give one character of ASCII, such as ';' or '\\t'")
+        if not _is_sign(self.quote):
             problems.add(f'data.quote {self.quote!r}: give one character, such as "\'"')
         if self.encoding is not None:
             try:
@@ -86,7 +86,10 @@ def read_header(path: Path, given: Dialect, *, usual: str = ",") -> Header:
     """
     dialect = given if given.encoding is not None else replace(given, encoding=_marked(path))
     if dialect.separator is None:
-        shown = list(islice(decoded(path, dialect, errors="replace", longest=LONGEST), 5 * LINES))
+        try:
+            shown = list(islice(decoded(path, dialect, errors="replace", longest=LONGEST), 5 * LINES))
+        except UnicodeError:  # as reading the header will tell
+            shown = []
         dialect = replace(dialect, separator=_separator(shown, dialect.quote, usual))
     names = _names(path, dialect)
     if names is None:
@@ -116,6 +119,10 @@ def decoded(path: Path, dialect: Dialect, *, errors: str = "strict", longest: in
             yield from (line.decode("utf-8-sig", errors) for line in iter(lambda: file.readline(longest), b""))
         else:
             yield from codecs.getreader(dialect.encoding or "utf-8")(file, errors)
+
+
+def _is_sign(text: str) -> bool:
+    return len(text) == 1 and text.isascii() and text not in "\r\n\0"
 
 
 def _marked(path: Path) -> str | None:

@@ -11,14 +11,17 @@ from typing import NoReturn
 
 from trunkline.errors import UserError
 from trunkline.tables.dialect import Dialect, decoded, read_header
+from trunkline.tables.origin import Origin, kind_of
 from trunkline.tables.packed import open_packed
-from trunkline.tables.scanners import NDJSON, is_text, kind_of, usual_separator
+from trunkline.tables.scanners import NDJSON, is_text, usual_separator
 
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
-def fault_in(path: Path, dialect: Dialect) -> str | None:
-    """The first row that cannot be read and why; None where nothing is found, or the file is no text."""
+def fault_in(path: Origin, dialect: Dialect) -> str | None:
+    """The first row that cannot be read and why; None where nothing is found, or it is no file of text."""
+    if not isinstance(path, Path):
+        return None
     try:
         if is_text(path):
             return _fault_in_csv(path, read_header(path, dialect, usual=usual_separator(path)).dialect)

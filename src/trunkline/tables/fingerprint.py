@@ -11,6 +11,9 @@ from typing import Any
 import polars as pl
 
 from trunkline.errors import Problems, UserError
+from trunkline.tables.database import DatabaseTable
+from trunkline.tables.origin import Origin
+from trunkline.tables.workbook import Sheet
 
 Fingerprint = dict[str, Any]
 SAMPLE = 1 << 20
@@ -19,8 +22,8 @@ PIECES = 16
 """Evenly spaced places between them."""
 
 
-def fingerprint(paths: Sequence[Path]) -> list[Fingerprint]:
-    """Path, size, time of change and a hash of samples of each file.
+def fingerprint(paths: Sequence[Origin]) -> list[Fingerprint]:
+    """Path, size, time of change and a hash of samples of each file; URL, rows and a hash of all of a database's table.
 
     Small files are hashed whole; of a long list of files, less of each.
 
@@ -29,25 +32,28 @@ def fingerprint(paths: Sequence[Path]) -> list[Fingerprint]:
     """
     problems, found = Problems(), []
     sample = max(SAMPLE // max(1, len(paths) // PIECES), SAMPLE // PIECES)
-    for path in paths:
+    for origin in paths:
+        if isinstance(origin, DatabaseTable):
+            with problems.collect():
+                found.append({"path": str(origin), "size": len(origin.rows), "content": origin.content})
+            continue
+        path = origin.path if isinstance(origin, Sheet) else origin
         try:
             before = path.stat()
-            content = _content(path, before.st_size, sample)
-            found.append(
-                {
-                    "path": str(path.resolve()),
-                    "size": before.st_size,
-                    "mtime_ns": before.st_mtime_ns,
-                    "content": content,
-                }
-            )
+            facts = {
+                "path": str(path.resolve()),
+                "size": before.st_size,
+                "mtime_ns": before.st_mtime_ns,
+                "content": _content(path, before.st_size, sample),
+            }
+            found.append(facts | {"sheet": origin.asked} if isinstance(origin, Sheet) else facts)
         except OSError as error:
             problems.add(f"{path} cannot be read: {error.strerror or error}")
     problems.raise_if_any()
     return found
 
 
-def refuse_changed(paths: Sequence[Path], before: Sequence[Fingerprint]) -> None:
+def refuse_changed(paths: Sequence[Origin], before: Sequence[Fingerprint]) -> None:
     """Make sure that files are as they were when they were opened.
 
     Raises:
@@ -63,7 +69,7 @@ def refuse_changed(paths: Sequence[Path], before: Sequence[Fingerprint]) -> None
 
 
 @contextmanager
-def unchanged(paths: Sequence[Path], before: Sequence[Fingerprint]) -> Iterator[None]:
+def unchanged(paths: Sequence[Origin], before: Sequence[Fingerprint]) -> Iterator[None]:
     """Make sure that files still are as they were when they were opened, once what is done here is done.
 
     Raises:

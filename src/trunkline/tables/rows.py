@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ class BadValue(Exception):
 _IN_ROW = re.compile(r" in row (\d+)(?!.* in row \d)", re.DOTALL)
 
 
-def in_file(problem: str, place: Callable[[int], tuple[Path, int]]) -> str | None:
+def in_file(problem: str, place: Callable[[int], tuple[object, int]]) -> str | None:
     """A problem of a row of several files, told of the row in its file; None where the problem names no row."""
     found = _IN_ROW.search(problem)
     if found is None:

@@ -7,9 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.database import DatabaseTable
 from trunkline.tables.dialect import Dialect, Header, read_header
+from trunkline.tables.origin import Origin, kind_of
 from trunkline.tables.packed import COMPRESSED, in_utf8, unpacked
 from trunkline.tables.rows import ROW
+from trunkline.tables.workbook import ENDING, Sheet
 
 CSV, TSV = (".csv",), (".tsv",)
 PARQUET, IPC, NDJSON = (".parquet", ".pq"), (".ipc", ".arrow", ".feather"), (".ndjson", ".jsonl")
@@ -19,19 +22,26 @@ long to look at a row for types as to read it."""
 
 
 def scanner_of(
-    path: Path, null_values: list[str], types: Mapping[str, pl.DataType], dialect: Dialect
+    path: Origin, null_values: list[str], types: Mapping[str, pl.DataType], dialect: Dialect
 ) -> Callable[[], pl.LazyFrame]:
-    """How to scan a file, once its types are needed; text is gone through for them, once.
+    """How to scan a file or another origin, once its types are needed; text is gone through for them, once.
 
     Args:
-        path: the file.
+        path: the file, sheet or table.
         null_values: words that mean "missing" in a CSV.
-        types: of columns of a CSV that are known.
+        types: of columns of a CSV or a sheet that are known.
         dialect: of a CSV.
 
     Raises:
-        UserError: an unknown ending, or a header that is empty or holds a column twice.
+        UserError: an unknown ending; a header of a CSV that is empty or holds a column twice; a workbook without that
+            sheet; a database that cannot be asked.
     """
+    if isinstance(path, Sheet):
+        path.check()
+        return lambda: path.scan(types)
+    if isinstance(path, DatabaseTable):
+        path.check()
+        return path.scan
     kind = kind_of(path)
     if kind in (*CSV, *TSV):
         header = read_header(path, dialect, usual=usual_separator(path))
@@ -45,13 +55,8 @@ def scanner_of(
     for endings, scanner in scanners.items():
         if kind in endings:
             return lambda: scanner(unpacked(path) if path.suffix.lower() in COMPRESSED else path)
-    known = ", ".join((*CSV, *TSV, *PARQUET, *IPC, *NDJSON))
+    known = ", ".join((*CSV, *TSV, *PARQUET, *IPC, *NDJSON, ENDING))
     raise UserError(f"{path}: the ending {path.suffix or '(none)'} is unknown; known: {known} (CSV also .gz, .bz2)")
-
-
-def kind_of(path: Path) -> str:
-    """The ending that tells what a file holds, in lower case; empty where there is none."""
-    return next((s for s in map(str.lower, reversed(path.suffixes)) if s not in COMPRESSED), "")
 
 
 def usual_separator(path: Path) -> str:
@@ -59,9 +64,14 @@ def usual_separator(path: Path) -> str:
     return "\t" if kind_of(path) in TSV else ","
 
 
-def is_text(path: Path) -> bool:
-    """Whether a file holds rows without types."""
-    return kind_of(path) in (*CSV, *TSV)
+def is_text(path: Origin) -> bool:
+    """Whether it is a file of text, which holds rows without types."""
+    return isinstance(path, Path) and kind_of(path) in (*CSV, *TSV)
+
+
+def takes_types(path: Origin) -> bool:
+    """Whether cells can be had as text, whatever they look like."""
+    return isinstance(path, Sheet) or is_text(path)
 
 
 def _scan_csv(path: Path, header: Header, null_values: list[str], overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:

@@ -1,8 +1,7 @@
 """Schema inference: which kind each feature column is."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import polars as pl
 
@@ -10,7 +9,10 @@ from trunkline.errors import Problems, did_you_mean
 from trunkline.tables.columns import Categorical, Feature, Hashed, make_feature
 from trunkline.tables.columns import Sequence as SequenceFeature
 from trunkline.tables.doctor import ColumnSheet, TableSample, confirmed, examine
-from trunkline.tables.doctor.columns import EXACT, ONE_VALUE
+from trunkline.tables.doctor.certain import Chunks, certain, repeating
+from trunkline.tables.doctor.columns import sheet_of
+from trunkline.tables.doctor.facts import Facts
+from trunkline.tables.doctor.taken import ONCE
 from trunkline.tables.rows import ROW
 
 
@@ -55,28 +57,45 @@ class Inferrer:
 
     Args:
         leave_out: columns that are no features: labels, weights, row keys.
+        comma_likely: whether a decimal comma is to be expected: fields are separated by semicolons.
     """
 
-    def __init__(self, *, leave_out: Collection[str] = ()) -> None:
-        self._left_out = {*leave_out}
-        self._sample = TableSample()
-        self._facts: dict[str, _Facts] = {}
+    def __init__(self, *, leave_out: Collection[str] = (), comma_likely: bool = False) -> None:
+        self._left_out, self._comma = {*leave_out}, comma_likely
+        self.sample = TableSample()
+        """Some of the rows, those of all columns."""
+        self._facts: dict[str, Facts] = {}
 
     def see(self, frame: pl.DataFrame) -> None:
         """Look at some rows."""
-        columns = [name for name in frame.columns if name == ROW or name not in self._left_out]
-        chunk = frame.select(columns)
-        self._sample.add(chunk)
-        for series in chunk:
-            if series.name != ROW:
-                self._facts.setdefault(series.name, _Facts()).see(series)
+        self.sample.add(frame)
+        for series in frame:
+            if series.name != ROW and series.name not in self._left_out:
+                self._facts.setdefault(series.name, Facts()).see(series)
 
-    def sheets(self) -> list[ColumnSheet]:
-        """What each column is taken for."""
+    def sheets(self, chunks: Chunks | None = None) -> list[ColumnSheet]:
+        """What each column is taken for.
+
+        Args:
+            chunks: of columns by their names, to go through all rows once more for what a sample cannot show; without
+                it, that is left at what the sample shows.
+        """
         if not self._facts:
             return []
-        found = confirmed(examine(self._sample.frame, leave_out=self._left_out), self._sample.block)
-        return [self._facts[sheet.name].widen(sheet) for sheet in found]
+        frame = self.sample.frame
+        found = examine(frame, leave_out=self._left_out, comma_likely=self._comma)
+        found = [self._facts[sheet.name].widen(sheet, comma_likely=self._comma) for sheet in found]
+        found = confirmed(found, self.sample.block)
+        if self.sample.whole or chunks is None:
+            return found
+
+        def again(sheet: ColumnSheet) -> ColumnSheet:
+            if sheet.why.endswith(ONCE):
+                return repeating(sheet)
+            alone = sheet_of(frame[sheet.name], None, comma_likely=self._comma)
+            return self._facts[sheet.name].widen(alone, comma_likely=self._comma)
+
+        return certain(found, chunks, again)
 
     def done(self) -> list[Feature]:
         """A feature for every usable column, in the order of the columns."""
@@ -103,33 +122,5 @@ def infer(frame: pl.DataFrame, *, leave_out: Collection[str] = ()) -> list[Featu
     """
     inferrer = Inferrer(leave_out=leave_out)
     inferrer.see(frame)
-    return inferrer.done()
-
-
-class _Facts:
-    """What all rows of one column have shown, beside the sample of them."""
-
-    def __init__(self) -> None:
-        self._varied, self._largest = False, 0
-        self._first: pl.Series | None = None
-
-    def see(self, series: pl.Series) -> None:
-        if series.dtype.is_integer():
-            ends: list[Any] = [series.min(), series.max()]
-            self._largest = max([self._largest, *(abs(int(end)) for end in ends if end is not None)])
-        if self._varied or isinstance(series.dtype, pl.Struct) or series.dtype == pl.Object:
-            return
-        known = series.drop_nulls()
-        if len(known):
-            first = known.head(1) if self._first is None or self._first.dtype != known.dtype else self._first
-            self._first = first
-            self._varied = known.n_unique() > 1 or first.append(known.head(1)).n_unique() > 1
-
-    def widen(self, sheet: ColumnSheet) -> ColumnSheet:
-        """The sheet, where rows outside the sample change what the column is."""
-        if sheet.kind == "numeric" and self._largest > EXACT and not sheet.options:
-            return replace(sheet, kind="categorical", why="whole numbers too large for a quantity")
-        if sheet.kind is None and sheet.why == ONE_VALUE and self._varied:
-            kind = {"Boolean": "boolean", "String": "categorical"}.get(sheet.dtype, "numeric")
-            return replace(sheet, kind=kind, why="one value in nearly all rows")
-        return sheet
+    numbered = frame if ROW in frame.columns else frame.with_row_index(ROW, offset=1)
+    return features_of(inferrer.sheets(lambda columns: iter([numbered.select(ROW, *columns)])))

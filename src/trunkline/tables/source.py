@@ -1,11 +1,9 @@
-"""Table files: CSV, Parquet, IPC and NDJSON, one or many, by name or by glob."""
+"""Table files: CSV, Parquet, IPC, NDJSON and sheets, one or many, by name or by glob; tables of databases by URL."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from glob import glob, has_magic
-from os.path import exists, isdir, isfile
 from pathlib import Path
 from typing import final
 
@@ -13,10 +11,12 @@ import polars as pl
 
 from trunkline.errors import Problems, UserError
 from trunkline.tables.common_types import common_types
-from trunkline.tables.dialect import Dialect
+from trunkline.tables.dialect import Dialect, read_header
 from trunkline.tables.faults import fault_in
+from trunkline.tables.origin import Origin, Paths, find_origins
 from trunkline.tables.rows import ROW, in_file
-from trunkline.tables.scanners import is_text, scanner_of
+from trunkline.tables.scanners import is_text, scanner_of, takes_types, usual_separator
+from trunkline.tables.workbook import Sheet
 
 CHUNK_BYTES = 64 << 20
 """Size of a chunk of rows in memory, about."""
@@ -24,8 +24,6 @@ MOST_NAMES = 3
 """Files that a message names, if it is about all of them."""
 CHUNK_ROWS = 65_536
 """A chunk has at least so many rows, however wide: what is done once a chunk shall cost nothing."""
-
-Paths = str | Path | Sequence[str | Path]
 
 
 def scan(
@@ -35,9 +33,9 @@ def scan(
 
     Args:
         source: a path, a glob, or several of either; the kind follows the ending: csv, tsv (also .gz, .bz2),
-            parquet, ipc/arrow/feather, ndjson/jsonl.
+            parquet, ipc/arrow/feather, ndjson/jsonl, xlsx (`book.xlsx#Sheet`); or the URL of a database's table.
         null_values: texts that mean "missing" in CSV.
-        types: how to read columns of a CSV, where the training says so; otherwise the whole file decides.
+        types: how to read columns of a CSV or a sheet, where the training says so; otherwise the whole file decides.
 
     Raises:
         UserError: a missing file, a glob without a match, an unknown ending, a column twice in a header; a file that
@@ -84,20 +82,20 @@ def read(source: Paths | pl.DataFrame, *, null_values: Sequence[str] = ()) -> pl
 
 
 def find_files(source: Paths) -> list[Path]:
-    """The files that a path, a glob or several of either stand for; none is opened.
+    """The files that a path, a glob or several of either stand for; none is opened. Databases are no files.
 
     Raises:
         UserError: a missing file, a glob without a match; all of them.
     """
     problems = Problems()
-    paths = _paths(source, problems)
+    origins = find_origins(source, problems)
     problems.raise_if_any()
-    return paths
+    return [one.path if isinstance(one, Sheet) else one for one in origins if isinstance(one, (Sheet, Path))]
 
 
 @final
 class Files:
-    """One table in one or several files, opened and not yet read.
+    """One table in one or several files, or in a database, opened and not yet read.
 
     Args:
         source: as in `scan`.
@@ -120,10 +118,10 @@ class Files:
         names = [str(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
         self.name = ", ".join(names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} files)"])
         problems = Problems()
-        self.paths = _paths(source, problems)
+        self.paths: list[Origin] = find_origins(source, problems)
         self._scanners, self.dialect = [], dialect or Dialect()
-        # Beside files that have types of their own, a CSV is read as it was in training: so that they agree.
-        given = (types or {}) if all(map(is_text, self.paths)) else {}
+        # Beside files that have types of their own, a CSV or a sheet is read as it was in training: so that they agree.
+        given = (types or {}) if all(map(takes_types, self.paths)) else {}
         for path in self.paths:
             with problems.collect(), reading(path, self.dialect):
                 self._scanners.append(scanner_of(path, list(null_values), given, self.dialect))
@@ -161,6 +159,20 @@ class Files:
     def types(self) -> dict[str, pl.DataType]:
         """The columns' types."""
         return dict(self.frames[0].collect_schema())
+
+    @cached_property
+    def text_dialect(self) -> Dialect | None:
+        """The dialect of the first file of text, nothing left open; None where there is none."""
+        for path in self.paths:
+            if isinstance(path, Path) and is_text(path):
+                with reading(path, self.dialect):
+                    return read_header(path, self.dialect, usual=usual_separator(path)).dialect
+        return None
+
+    @property
+    def separator(self) -> str | None:
+        """Between the fields of the first file of text."""
+        return None if self.text_dialect is None else self.text_dialect.separator
 
     def read(self) -> pl.DataFrame:
         """All rows, with their numbers.
@@ -235,7 +247,7 @@ class Files:
             return f"{self.name}: {problem}"
         return in_file(problem, self._place) or f"{self.name}: {problem}"
 
-    def _place(self, row: int) -> tuple[Path, int]:
+    def _place(self, row: int) -> tuple[Origin, int]:
         """The file of a row, and its number there: found out when something is wrong, and not before."""
         for path, frame in zip(self.paths[:-1], self.frames, strict=False):
             with reading(path, self.dialect):
@@ -251,7 +263,7 @@ class Files:
 
 
 @contextmanager
-def reading(path: Path, dialect: Dialect) -> Iterator[None]:
+def reading(path: Origin, dialect: Dialect) -> Iterator[None]:
     """Say which file it is that cannot be read.
 
     Raises:
@@ -280,24 +292,3 @@ def _width(kind: pl.DataType) -> int:
 def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
     numbers = pl.int_range(before + 1, before + 1 + len(frame), dtype=pl.Int64, eager=True)
     return frame.insert_column(0, numbers.alias(ROW))
-
-
-def _paths(source: Paths, problems: Problems) -> list[Path]:
-    paths: list[Path] = []
-    for one in [source] if isinstance(source, (str, Path)) else source:
-        found = [str(one)]
-        if has_magic(found[0]) and not exists(one):
-            found = sorted(glob(found[0], recursive=True))
-            if not found:
-                problems.add(f"no file matches {one}")
-        for name in found:
-            # `exists` and its like say no to a name that no file can have, which `Path` raises an error for
-            if isfile(name):
-                paths.append(Path(name))
-            elif isdir(name):
-                problems.add(f"{name} is a folder; name its files, for example {Path(name) / '*.parquet'}")
-            elif exists(name):
-                problems.add(f"{name} is a pipe or a device; write the rows into a file and name that")
-            else:
-                problems.add(f"file {name or repr(name)} does not exist")
-    return paths

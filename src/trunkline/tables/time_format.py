@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import NamedTuple, final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from trunkline.errors import Problems, UserError
-from trunkline.tables.number_format import shorter
+from trunkline.tables.number_format import MARKS, shorter
 from trunkline.tables.rows import refuse_where
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -38,6 +39,7 @@ class TimeFormat:
         unit: of numbers since 1970 (`s`, `ms`, `us`, `ns`); None where the column is text or has a type of its own.
         format: of text, `iso` or as `%d/%m/%Y %H:%M`; None to find the one that reads every cell.
         zone: the zone of moments that name none, such as `Europe/Berlin`; UTC if None.
+        missing: words that say "missing" in a column of text, in whatever case; blanks always do.
 
     Raises:
         UserError: an unknown unit or zone, a format without a day; all of them.
@@ -46,6 +48,7 @@ class TimeFormat:
     unit: str | None = None
     format: str | None = None
     zone: str | None = None
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = Problems()
@@ -55,6 +58,8 @@ class TimeFormat:
             problems.add(f"unit {self.unit!r} beside format {self.format!r}: numbers have a unit, text has a format")
         if self.format is not None and self.format != ISO and "%" not in self.format:
             problems.add(f"format {self.format!r}; it is 'iso', or is made of parts such as %d/%m/%Y %H:%M")
+        elif self.format is not None and self.format != ISO and (why := _fault(self.format)):
+            problems.add(f"format {self.format!r}: {why}; it is made of parts such as %d/%m/%Y %H:%M")
         if self.zone is not None:
             try:
                 ZoneInfo(self.zone)
@@ -71,7 +76,9 @@ class TimeFormat:
         """
         kind = series.dtype
         if isinstance(kind, (pl.String, pl.Categorical, pl.Enum)):
-            return self._from_text(series.cast(pl.String).str.strip_chars())
+            return self._from_text(self.without_missing(series.cast(pl.String)))
+        if kind.is_integer() and self.format is not None:
+            return self._from_text(series.cast(pl.String))  # 20240131
         if isinstance(kind, pl.Datetime):
             plain = (
                 series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else self._local(series)
@@ -90,6 +97,13 @@ class TimeFormat:
             return millis.cast(pl.Int64).cast(pl.Datetime("ms"))
         remedy = "; give its unit: s, ms, us or ns since 1970" if kind.is_numeric() else ""
         raise UserError(f"column {series.name!r} is {kind}; a time is text or a date{remedy}")
+
+    def without_missing(self, text: pl.Series) -> pl.Series:
+        """The texts `[N]` without blanks around them, null where they say "missing"."""
+        cells = text.str.strip_chars()
+        words = ["", *(word.strip().lower() for word in self.missing)]
+        marked = shorter(cells, LONGEST).str.to_lowercase().is_in(words).fill_null(False)
+        return cells.set(marked, None) if marked.any() else cells
 
     def _local(self, series: pl.Series) -> pl.Series:
         if self.zone is None:
@@ -124,16 +138,28 @@ class TimeFormat:
         return moments
 
 
+@cache
+def _fault(form: str) -> str:
+    """Why a format reads nothing; empty where it may read something."""
+    try:
+        pl.Series(["1"]).str.to_datetime(form, strict=False, time_unit="us")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ""
+
+
 class Times(NamedTuple):
     """How moments are written.
 
     Attributes:
         formats: under which most cells are moments; several where day and month may be either.
-        share: of the cells, how many are.
+        share: of the cells that have a value, how many are.
+        missing: words among them that say that there is none.
     """
 
     formats: Sequence[str]
     share: float
+    missing: Sequence[str] = ()
 
 
 def recognise_times(text: pl.Series) -> Times | None:
@@ -145,7 +171,8 @@ def recognise_times(text: pl.Series) -> Times | None:
     values = text.drop_nulls()
     values = values.set(values.str.len_bytes() > LONGEST, "a long text").str.strip_chars()
     values = values.unique(maintain_order=True).head(LOOK_AT)
-    values = values.filter(values != "")
+    marked = values.str.to_lowercase().is_in(MARKS)
+    missing, values = values.filter(marked).to_list(), values.filter(~marked & (values != ""))
     if not len(values):
         return None
     found: dict[str, tuple[int, pl.Series]] = {}
@@ -158,7 +185,7 @@ def recognise_times(text: pl.Series) -> Times | None:
     most = max((count for count, _ in found.values()), default=0)
     if 2 * most < len(values):
         return None
-    return Times([form for form, (count, _) in found.items() if count == most], most / len(values))
+    return Times([form for form, (count, _) in found.items() if count == most], most / len(values), missing)
 
 
 def fits(text: pl.Series, form: str) -> bool:

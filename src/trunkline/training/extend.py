@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from trunkline.inference.model import Model
 from trunkline.network import Network
 from trunkline.preparation.data import prepare
 from trunkline.preparation.fitting import fit_labels
-from trunkline.preparation.partition import open_parts
+from trunkline.preparation.partition import open_parts, refuse_databases
 from trunkline.runs.artifacts import write_fitted
 from trunkline.runs.files import write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
@@ -78,9 +79,9 @@ def extend(
         KeyboardInterrupt: as in `fit`.
     """
     old = Model.load(run, device="cpu")
-    whole = _together(old, config, overrides or {}, old_lr)
     given = {"train": train, "valid": valid, "test": test}
     frames = {part: as_polars(frame) for part, frame in given.items() if frame is not None}
+    whole = _together(old, config, overrides or {}, frames, old_lr)
     tasks = check_config(whole)
     check_trackers(whole.training.trackers)
     labels = fit_labels(open_parts(whole.data, frames, strata=whole.strata)["train"], tasks, old.labels)
@@ -115,7 +116,11 @@ def extend(
 
 
 def _together(
-    old: Model, config: Mapping[str, Any] | str | Path, overrides: Mapping[str, Any], old_lr: float
+    old: Model,
+    config: Mapping[str, Any] | str | Path,
+    overrides: Mapping[str, Any],
+    frames: Mapping[str, pl.DataFrame],
+    old_lr: float,
 ) -> Config:
     """The run's config with the new tasks, and the sections given instead of its own."""
     name = str(config) if isinstance(config, (str, Path)) else "the config"
@@ -153,6 +158,8 @@ def _together(
         put(merged, path, value)
     problems.raise_if_any()
     whole = Config.make(merged)
+    if "data" not in raw and not any(path.startswith("data.") for path in overrides):
+        refuse_databases(whole.data, frames, run=str(old.path))
     for task, had in old.config.tasks.items():
         if whole.tasks[task].model_copy(update={"calibrate": had.calibrate}) != had:
             problems.add(f"tasks.{task} is the run's; of it nothing but calibrate can change")

@@ -43,7 +43,7 @@ from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.freeze import freeze
 from trunkline.training.loop import Loop
-from trunkline.training.same_run import check_same
+from trunkline.training.same_run import check_content, check_same
 from trunkline.training.tracking import Tracking, check_trackers
 from trunkline.training.unsure_tasks import unsure_tasks
 
@@ -124,6 +124,7 @@ def fit(
             check_same(run, config)
             fitted = read_fitted(run.encoder, tasks)
             data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
+            check_content(run, data.content)
             check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
         else:
             if run.holds_a_run() and not overwrite:
@@ -328,4 +329,5 @@ def resolved(config: Config, data: Data) -> Config:
         raw["features"] = {one.name: {"kind": one.kind, **one.options} for one in data.features}
     if data.split is not None:
         raw["data"]["split"] |= {"result": data.split, "stratify": config.strata}
+    raw["data"]["content"] = data.content or None
     return Config.make(raw)

@@ -1,5 +1,6 @@
 """Whether a run that is to go on has the config that it began with."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from trunkline.config import Config
@@ -36,9 +37,29 @@ def check_same(run: RunFolder, config: Config) -> None:
         )
 
 
+def check_content(run: RunFolder, content: Mapping[str, str]) -> None:
+    """A run goes on with the rows of databases that it began with.
+
+    Args:
+        run: its folder.
+        content: stands for the rows as they were read now, by URL.
+
+    Raises:
+        UserError: a table that has other rows, or the same in another order.
+    """
+    began = Config.make(run.config).data.content or {}
+    changed = [url for url, found in content.items() if began.get(url, found) != found]
+    if changed:
+        raise UserError(
+            f"{url} gives other rows, or another order of them, than when {run.path} was begun; train anew into "
+            "another folder, or write the rows into a file first"
+            for url in changed
+        )
+
+
 def _rows_of(config: Config) -> dict[str, Any]:
     """What decides which rows train; files may have moved."""
-    raw = config.data.model_dump(exclude={"train", "valid", "test", "ignore", "store"})
+    raw = config.data.model_dump(exclude={"train", "valid", "test", "ignore", "content", "store"})
     split = raw.get("split") or {}
     split.pop("result", None)
     return {**raw, "split": {**split, "stratify": config.strata}} if split else raw

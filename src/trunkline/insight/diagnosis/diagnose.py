@@ -30,6 +30,7 @@ from trunkline.insight.diagnosis.trials import try_changes
 from trunkline.insight.quality.assess import assess
 from trunkline.insight.short_run import ShortRun
 from trunkline.preparation.data import Data, prepare
+from trunkline.preparation.partition import refuse_databases
 from trunkline.random_state import isolated_random
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.tensors import load_into, read_tensors
@@ -187,6 +188,7 @@ def _rows_of(model: Model, frames: Mapping[str, Any]) -> tuple[Data | None, str]
     """The run's rows, encoded as it encoded them; None, and why, where they are no longer to be had."""
     given = {part: as_polars(frame) for part, frame in frames.items()}
     try:
+        refuse_databases(model.config.data, given, run=str(model.path))
         fitted = model.encoder, model.labels
         data = prepare(model.config, model.labels.tasks, build_features(model.config) or [], given, fitted=fitted)
         return data, "" if "valid" in data.stores else "there are no validation rows"

@@ -7,7 +7,7 @@ from trunkline.assembly.tasks import build_features
 from trunkline.errors import Problems, UserError
 from trunkline.inference.model import Model
 from trunkline.preparation.encoding import encode_parts, encoding_key
-from trunkline.preparation.partition import Frame, Partition, open_parts
+from trunkline.preparation.partition import Frame, Partition, open_parts, refuse_databases
 from trunkline.preparation.store_folder import store_folder
 from trunkline.tables import Store
 from trunkline.tables.frames import as_polars
@@ -41,6 +41,7 @@ def _find(model: Model, frames: Mapping[str, Any], part: str | None) -> Partitio
     for name in wanted:
         if name in whole:
             return Partition(name, Frame(whole[name]))
+    refuse_databases(model.config.data, given, run=str(model.path))
     try:
         parts = open_parts(
             model.config.data, given, features=build_features(model.config) or (), strata=model.config.strata

@@ -28,6 +28,7 @@ class DatetimeColumn(NumberColumn):
         unit: as in `TimeFormat`.
         format: likewise; what training rows showed, where nobody said it.
         zone: likewise.
+        missing: likewise.
 
     Raises:
         UserError: a cycle whose length is not above 0.
@@ -38,6 +39,7 @@ class DatetimeColumn(NumberColumn):
     unit: str | None = None
     format: str | None = None
     zone: str | None = None
+    missing: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "datetime"
     zero_is_missing: ClassVar[bool] = True
@@ -45,7 +47,11 @@ class DatetimeColumn(NumberColumn):
     def __post_init__(self) -> None:
         if not min(self.periods, default=1.0) > 0:
             raise UserError(f"periods {self.periods}: each must be above 0")
-        TimeFormat(unit=self.unit, format=self.format, zone=self.zone)
+        _ = self._written
+
+    @property
+    def _written(self) -> TimeFormat:
+        return TimeFormat(unit=self.unit, format=self.format, zone=self.zone, missing=self.missing)
 
     @property
     def width(self) -> int:
@@ -62,7 +68,7 @@ class DatetimeColumn(NumberColumn):
 
     def encode(self, series: pl.Series, out: np.ndarray) -> None:
         """Write the rows over `out` `[width, N]` float32."""
-        millis = TimeFormat(unit=self.unit, format=self.format, zone=self.zone).parse(series).to_physical()
+        millis = self._written.parse(series).to_physical()
         days = millis.fill_null(0).to_numpy() / MILLIS_A_DAY
         for i, period in enumerate(self.periods):
             turns = days / period
@@ -86,11 +92,13 @@ class Datetime(NumberFeature):
         unit: of numbers since 1970: `s`, `ms`, `us` or `ns`.
         format: of text, such as `%d/%m/%Y %H:%M`; found in the training rows unless given.
         zone: of moments that name none, such as `Europe/Berlin`; UTC unless given.
+        missing: words that say "missing" in a column of text.
     """
 
     unit: str | None = None
     format: str | None = None
     zone: str | None = None
+    missing: list[str] | None = None
 
     kind: ClassVar[str] = "datetime"
     column: ClassVar[type[NumberColumn]] = DatetimeColumn
@@ -128,9 +136,9 @@ class DatetimeFitter(NumberFitter):
     def see(self, series: pl.Series) -> None:
         """Take in some rows."""
         f = self._feature
-        given = TimeFormat(unit=f.unit, format=f.format, zone=f.zone)
+        given = TimeFormat(unit=f.unit, format=f.format, zone=f.zone, missing=tuple(f.missing or ()))
         text = isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)) and f.format is None and f.unit is None
-        cells = series.cast(pl.String).str.strip_chars() if text else series
+        cells = given.without_missing(series.cast(pl.String)) if text else series
         if text and cells.null_count() < len(cells):
             known = None if self._seen is None else [form for form in self._seen if form is not None]
             if not known:
@@ -143,8 +151,9 @@ class DatetimeFitter(NumberFitter):
         seen = self._seen or {}
         self._seen = {form: seen.get(form, _Seen()) for form in forms}
         for form, facts in self._seen.items():
-            facts.see(replace(given, format=form).parse(cells).to_physical())
-        self._indicator |= cells.null_count() > 0
+            millis = replace(given, format=form).parse(cells).to_physical()
+            facts.see(millis)
+            self._indicator |= millis.null_count() > 0
 
     def done(self) -> DatetimeColumn:
         """The column.
@@ -161,7 +170,13 @@ class DatetimeFitter(NumberFitter):
         ((form, facts),) = seen.items()
         periods = facts.periods()
         return DatetimeColumn(
-            name=f.name, periods=periods, indicator=self._indicator, unit=f.unit, format=form, zone=f.zone
+            name=f.name,
+            periods=periods,
+            indicator=self._indicator,
+            unit=f.unit,
+            format=form,
+            zone=f.zone,
+            missing=tuple(f.missing or ()),
         )
 
 

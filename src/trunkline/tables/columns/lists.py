@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError
+from trunkline.tables.number_format import LONGEST, MARKS, shorter
 from trunkline.tables.rows import BadValue, refuse_where
 
 
@@ -73,7 +74,8 @@ def split_cells(series: pl.Series, separator: str | None) -> pl.Series:
 
     Args:
         series: `[N]`.
-        separator: between the elements; `json` of JSON lists, None of a column that has lists.
+        separator: between the elements; `json` of JSON lists, beside which words such as `n/a` are missing; None of a
+            column that has lists.
 
     Raises:
         BadValue: a cell that is no JSON list.
@@ -81,7 +83,10 @@ def split_cells(series: pl.Series, separator: str | None) -> pl.Series:
     if separator is None or isinstance(series.dtype, (pl.List, pl.Array)) or series.dtype == pl.Null:
         return series
     text = series.cast(pl.String).str.strip_chars()
-    text = text.set((text == "").fill_null(False), None)
+    none = text == ""
+    if separator == "json":  # a bare word is no list
+        none = none | shorter(text, LONGEST).str.to_lowercase().is_in(MARKS)
+    text = text.set(none.fill_null(False), None)
     if separator != "json":
         lists = text.str.split(separator)
         cleaned = lists.list.eval(pl.element().str.strip_chars()).list.eval(pl.element().filter(pl.element() != ""))

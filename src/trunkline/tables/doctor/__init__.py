@@ -3,7 +3,19 @@
 from trunkline.tables.doctor.columns import confirmed, examine
 from trunkline.tables.doctor.label_kinds import Proposal, propose
 from trunkline.tables.doctor.leaks import mark_leaks
+from trunkline.tables.doctor.row_repeats import Repeats, RowRepeats
 from trunkline.tables.doctor.sheet import Choice, ColumnSheet
 from trunkline.tables.doctor.table_sample import TableSample
 
-__all__ = ["Choice", "ColumnSheet", "Proposal", "TableSample", "confirmed", "examine", "mark_leaks", "propose"]
+__all__ = [
+    "Choice",
+    "ColumnSheet",
+    "Proposal",
+    "Repeats",
+    "RowRepeats",
+    "TableSample",
+    "confirmed",
+    "examine",
+    "mark_leaks",
+    "propose",
+]

@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from trunkline.tables.number_format import MARKS
+
 SEPARATORS = ("|", ";", ",", " ")
 """Between the values of a cell, likeliest first."""
 LEAST = 0.2
@@ -21,7 +23,8 @@ def joined(known: pl.Series) -> str | None:
     cells = known.str.strip_chars().unique(maintain_order=True).head(LOOK_AT)
     if len(cells) < 4 or bool((cells.str.len_bytes() > LONGEST).any()):
         return None
-    if cells.str.contains(r"^\[.*\]$").all() and _as_json(cells) is not None:
+    written = cells.filter(~cells.str.to_lowercase().is_in(MARKS))
+    if len(written) and written.str.contains(r"^\[.*\]$").all() and _as_json(written) is not None:
         return "json"
     for separator in SEPARATORS:
         several = cells.filter(cells.str.contains(separator, literal=True))

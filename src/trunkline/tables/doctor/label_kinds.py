@@ -116,6 +116,8 @@ def _of_text(known: pl.Series, name: str) -> Proposal:
 
 
 def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
+    # What is infinite is refused when labels are read, as what is of another kind is.
+    known = finite if len(finite := known.filter(known.is_finite())) else known
     values = known.unique().sort().to_list()
     missing: dict[str, Any] = {"missing": marks} if marks else {}
     told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
