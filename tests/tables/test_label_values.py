@@ -10,6 +10,8 @@ from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.tables import Labels
+from trunkline.tables.doctor import propose
+from trunkline.tables.label_values import read_labels
 
 WORDS = [("Yes", "No"), ("true", "false"), ("ja", "nein"), ("oui", "non"), ("+", "-"), ("2", "1"), ("ÄPFEL", "birnen")]
 
@@ -140,3 +142,51 @@ def test_row_weights_that_are_all_zero_are_refused():
     frame = pl.DataFrame({"y": [0, 1], "w": [0.0, 0.0]})
     with pytest.raises(UserError, match=r"weight column 'w' has no weight above 0 in train"):
         Labels.fit(tasks(y={"kind": "binary", "weight": "w"}), frame)
+
+
+WRITTEN = {
+    "euros": ({"decimal": ",", "thousands": ".", "strip": "€"}, ["1.234,50 €", "0,5 €", None, "-12 €"]),
+    "dollars": ({"thousands": ",", "strip": "$"}, ["$1,234.50", "$0.5", None, "-$12"]),
+    "percent": ({"strip": "%"}, ["1234.5%", "0.50 %", "", "-12%"]),
+    "words": ({"decimal": ","}, ["1234,5", "0,5", "n/a", "-12"]),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_numbers_are_read_as_people_write_them(name):
+    form, cells = WRITTEN[name]
+    found = encoded(pl.DataFrame({"y": cells}), y={"kind": "regression", "format": form, "missing": ["n/a"]})["y"]
+    np.testing.assert_array_equal(found, [1234.5, 0.5, np.nan, -12])
+    found = encoded(pl.DataFrame({"y": cells}), y={"kind": "ordinal", "format": form, "missing": ["n/a"]})["y"]
+    np.testing.assert_array_equal(found, [2, 1, np.nan, 0])
+    with pytest.raises(UserError, match=r"holds 'much' in row 5; it is no number in the format of tasks\.y\.format"):
+        encoded(pl.DataFrame({"y": [*cells, "much"]}), y={"kind": "regression", "format": form, "missing": ["n/a"]})
+    with_word = {"kind": "regression", "format": form, "values": {"much": 99, "n/a": "missing"}}
+    assert encoded(pl.DataFrame({"y": [*cells, "much"]}), y=with_word)["y"][-1] == 99
+
+
+def test_a_format_that_is_none_is_refused():
+    for form in ({"decimal": ";"}, {"point": "."}, {"strip": 7}):
+        with pytest.raises(UserError, match="format"):
+            tasks(y={"kind": "regression", "format": form})
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_label_is_proposed_with_how_its_numbers_are_written(name):
+    draw = np.random.default_rng(0)
+    form, _ = WRITTEN[name]
+    numbers = np.round(np.exp(draw.normal(size=400) + 6.5), 2)
+
+    def write(value):
+        text = f"{value:,.2f}".replace(",", "_").replace(".", form.get("decimal", "."))
+        sign = form.get("strip", "")
+        return (
+            ("$" if sign == "$" else "") + text.replace("_", form.get("thousands", "")) + (sign if sign != "$" else "")
+        )
+
+    label = pl.Series("y", [write(value) for value in numbers] + ["n/a"])
+    found = propose(label, comma_likely=name == "words")
+    assert (found.kind, found.options) == ("lognormal", {"format": form, "missing": ["n/a"]})
+    (read,) = tasks(y={"kind": found.kind, **found.options})
+    assert read_labels(read, label).to_list() == [*numbers.tolist(), None]
+    assert propose(pl.Series("y", draw.choice(["a 1", "b 2", "c"], 400))).kind == "multiclass"

@@ -1,5 +1,6 @@
 """Building tasks and features."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from trunkline.config import Config
@@ -19,12 +20,18 @@ def build_tasks(config: Config) -> list[Task]:
     for name, c in config.tasks.items():
         own: dict[str, Any] = {"where": c.where, "space": c.space, "weight": c.weight, "reads": c.reads, **c.options}
         own |= {"meanings": tuple((c.values or {}).items()), "missing": c.missing or ()}
+        own |= {"format": format_pairs(c.format)}
         own |= {"label": c.label or name, "gradient": c.gradient, "further_metrics": c.metrics or ()}
         with problems.collect():
             tasks.append(TASK_KINDS.make(c.kind, own, name=name))
             _check_metrics(tasks[-1])
     problems.raise_if_any()
     return tasks
+
+
+def format_pairs(format: Mapping[str, Any] | None) -> tuple[tuple[str, Any], ...]:
+    """A label's format as `Task` holds it."""
+    return tuple((key, tuple(one) if isinstance(one, list) else one) for key, one in (format or {}).items())
 
 
 def _check_metrics(task: Task) -> None:

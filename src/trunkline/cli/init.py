@@ -79,7 +79,7 @@ def init(
         repeats.see(chunk)
     sample, frame = inferrer.sample, inferrer.sample.frame
     with files.naming():
-        tasks = find_tasks(task, frame)
+        tasks = find_tasks(task, frame, comma_likely=dialect.separator == ";")
         sheets = inferrer.sheets(lambda columns: files.chunks(columns=columns))
         sheets = mark_leaks(sheets, frame, label_numbers(tasks, frame))
         if ask:

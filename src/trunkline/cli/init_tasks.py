@@ -48,12 +48,13 @@ class FoundTask:
         return {**self.section, "column": self.column, "why": self.why, "remarks": list(self.remarks)}
 
 
-def find_tasks(asked: Sequence[str], frame: pl.DataFrame) -> dict[str, FoundTask]:
+def find_tasks(asked: Sequence[str], frame: pl.DataFrame, *, comma_likely: bool = False) -> dict[str, FoundTask]:
     """The tasks by name.
 
     Args:
         asked: `COLUMN` or `COLUMN:KIND`.
         frame: training rows.
+        comma_likely: whether a decimal comma is to be expected in text.
 
     Raises:
         UserError: an unknown column or kind, a column twice, labels that the kind cannot have; all of them.
@@ -71,11 +72,13 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame) -> dict[str, FoundTask
                     f"column {column!r} is {frame[column].dtype}, whose order nobody knows but you; say "
                     f"{column}:multiclass here, then in the YAML {{kind: ordinal, levels: [lowest, …, highest]}}"
                 )
-            found = propose(frame[column])
+            found = propose(frame[column], comma_likely=comma_likely)
             same = not kind or kind == found.kind
-            options = found.options if same else {}
+            # However its numbers are meant, they are written as they are.
+            options = found.options if same else {k: v for k, v in found.options.items() if k == "format"}
             label = {"label": column} if name != column else {}
-            task = TASK_KINDS.make(kind or found.kind, options, name=name, label=column)
+            made = {**options, "format": tuple(options.get("format", {}).items())}
+            task = TASK_KINDS.make(kind or found.kind, made, name=name, label=column)
             tasks[name] = FoundTask(
                 column=column,
                 section={"kind": kind or found.kind, **label, **options},

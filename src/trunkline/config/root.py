@@ -102,6 +102,11 @@ class Config(Section):
         )
         return list(dict.fromkeys(classed))
 
+    @property
+    def written_labels(self) -> list[str]:
+        """Label columns whose numbers are written in a format of people's, so that they are to be read as text."""
+        return [task.label or name for name, task in self.tasks.items() if task.format]
+
     @classmethod
     def make(
         cls, source: "Config | Mapping[str, Any] | str | Path", *, overrides: Mapping[str, Any] | None = None

@@ -3,10 +3,12 @@
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from trunkline.config.section import Chosen, chosen
+from trunkline.errors import UserError
 from trunkline.registry import Options
+from trunkline.tables.number_format import NumberFormat
 from trunkline.tasks import TASK_KINDS
 from trunkline.tasks.base import word
 
@@ -40,6 +42,15 @@ def _words(value: Any) -> Any:
     return [word(one) if isinstance(one, (int, float)) else one for one in given]
 
 
+def _number_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is not None:
+        try:
+            NumberFormat.of(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+    return value
+
+
 class TaskConfig(Chosen):
     """A task; see `tasks.Task`, and the kind's class for options of its own."""
 
@@ -53,6 +64,8 @@ class TaskConfig(Chosen):
     """What words and numbers in the label's column stand for: `{bought: 1, returned: 0, "?": missing}`."""
     missing: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
     """Words and numbers in the label's column that mean "not observed"."""
+    format: Annotated[dict[str, Any] | None, AfterValidator(_number_format)] = None
+    """How numbers are written in the label's column where people wrote them: `{decimal: ",", strip: "€"}`."""
     weight: str | None = None
     """Column of row weights, 0 or above."""
     reads: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()

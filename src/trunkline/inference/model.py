@@ -223,7 +223,8 @@ class Model:
     ) -> Iterator[tuple[Encoded, dict[str, Tensor], dict[str, Tensor]]]:
         if isinstance(data, (str, Path, list)):
             nulls = null_values or self.config.data.null_values
-            files = Files(data, null_values=nulls, types=self.encoder.csv_types(), dialect=self.config.data.dialect)
+            types = self.encoder.csv_types() | {name: pl.String() for name in self.config.written_labels}
+            files = Files(data, null_values=nulls, types=types, dialect=self.config.data.dialect)
             used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
             present = files.types
             frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in present], rows=CHUNK)

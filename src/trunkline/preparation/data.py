@@ -80,7 +80,7 @@ def prepare(
     Raises:
         UserError: everything wrong with files, columns and values of any part; files that change meanwhile.
     """
-    parts = open_parts(config.data, frames, features=features or (), strata=config.strata)
+    parts = open_parts(config.data, frames, features=features or (), texts=config.written_labels, strata=config.strata)
     folder = store_folder(config.data)
     train, problems = parts["train"], Problems()
     encoder, labels = fitted or (None, None)
@@ -129,7 +129,7 @@ def _as_written(
         return parts
     if not any(takes_types(origin) for part in parts.values() for origin in part.table.paths):
         return parts  # and a database is not asked twice
-    return open_parts(config.data, frames, features=features, strata=config.strata)
+    return open_parts(config.data, frames, features=features, texts=config.written_labels, strata=config.strata)
 
 
 def _check_tables(parts: Iterable[Partition]) -> None:

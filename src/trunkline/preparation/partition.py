@@ -231,6 +231,7 @@ def open_parts(
     frames: Mapping[str, pl.DataFrame],
     *,
     features: Sequence[Feature] = (),
+    texts: Sequence[str] = (),
     strata: Sequence[str] = (),
 ) -> dict[str, Partition]:
     """The parts that there are; frames come before files.
@@ -239,6 +240,7 @@ def open_parts(
         data: where they are.
         frames: those in memory, by part.
         features: some of them may want a column of a CSV as it is written.
+        texts: further columns of which that is so.
         strata: label columns whose values a random split spreads evenly.
 
     Raises:
@@ -246,6 +248,7 @@ def open_parts(
     """
     problems, tables = Problems(), dict[str, Partition]()
     types: dict[str, pl.DataType] = {feature.name: pl.String() for feature in features if feature.reads_text}
+    types |= {name: pl.String() for name in texts}
     if data.split is not None and data.split.format is not None and data.split.column is not None:
         types[data.split.column] = pl.String()
     for name in PARTS:

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from trunkline.errors import UserError, did_you_mean
+from trunkline.tables.number_format import NumberFormat
 from trunkline.tables.rows import refuse_where
 from trunkline.tasks import Binary, Task
 
@@ -14,7 +15,7 @@ def read_labels(task: Task, series: pl.Series) -> pl.Series:
     """A label's column with its words replaced by what the task says they stand for.
 
     Args:
-        task: with its `meanings` and `missing`, and a binary one's `positive` and `negative`.
+        task: with its `meanings`, `missing` and `format`, and a binary one's `positive` and `negative`.
         series: `[N]` as the table has it.
 
     Returns:
@@ -37,7 +38,7 @@ def read_labels(task: Task, series: pl.Series) -> pl.Series:
         for key, target in targets.items():
             text = text.set(_is_any(result, [key]), str(target))
         return text
-    numbers = _as_numbers(result)
+    numbers = _as_numbers(result, task)
     for key, target in targets.items():
         numbers = numbers.set(_is_any(result, [key]), _number(task, key, target))
     known = ", ".join(repr(key) for key, _ in task.meanings)
@@ -53,8 +54,15 @@ def _without_marks(task: Task, series: pl.Series) -> pl.Series:
     marked = _is_any(series, task.missing)
     series = series.set(marked, None) if marked.any() else series
     # One word makes text of a column of numbers: without it, and outside `where`, they are numbers again.
-    if not task.leveled and _is_text(series):
-        numbers = _as_numbers(series)
+    if _is_text(series) and (task.format or not task.leveled):
+        numbers = _as_numbers(series, task)
+        if task.format and not task.meanings:
+            refuse_where(
+                series,
+                (numbers.is_null() & ~NumberFormat().missing_in(series.cast(pl.String))).to_numpy(),
+                f"it is no number in the format of tasks.{task.name}.format; say in tasks.{task.name} what it means: "
+                "`missing` or `values`",
+            )
         if numbers.null_count() == series.null_count():
             return numbers
     return series
@@ -95,8 +103,10 @@ def _is_any(series: pl.Series, words: "list[str] | tuple[str, ...]") -> pl.Serie
     return none
 
 
-def _as_numbers(series: pl.Series) -> pl.Series:
-    """Float64, null where a text is no number."""
+def _as_numbers(series: pl.Series, task: Task) -> pl.Series:
+    """Float64, null where a text is no number as the task's are written."""
+    if _is_text(series) and task.format:
+        return NumberFormat.of(dict(task.format)).parse(series.cast(pl.String))
     if _is_text(series):
         return series.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     return series.cast(pl.Float64, strict=False)

@@ -42,6 +42,7 @@ class Task(ABC):
         meanings: what words and numbers in the label's column stand for, in pairs; None for "missing". Others count as
             they are.
         missing: words and numbers in the label's column that mean "not observed".
+        format: how numbers are written in the label's column where it is text, in pairs; see `tables.NumberFormat`.
         weight: column of row weights (>= 0); they are normalised to mean 1 over the observed rows of a batch.
         reads: tasks whose estimates this task's tower receives as features.
         further_metrics: to report beside those of the kind, by name.
@@ -58,6 +59,7 @@ class Task(ABC):
     space: str | None = None
     meanings: tuple[tuple[str, str | float | None], ...] = ()
     missing: tuple[str, ...] = ()
+    format: tuple[tuple[str, Any], ...] = ()
     weight: str | None = None
     reads: tuple[str, ...] = ()
     further_metrics: tuple[str, ...] = ()

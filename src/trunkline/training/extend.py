@@ -84,7 +84,8 @@ def extend(
     whole = _together(old, config, overrides or {}, frames, old_lr)
     tasks = check_config(whole)
     check_trackers(whole.training.trackers)
-    labels = fit_labels(open_parts(whole.data, frames, strata=whole.strata)["train"], tasks, old.labels)
+    parts = open_parts(whole.data, frames, texts=whole.written_labels, strata=whole.strata)
+    labels = fit_labels(parts["train"], tasks, old.labels)
     inputs = old.encoder.inputs
     _check_places(
         check_subnets(old.config, old.labels.tasks, inputs), check_subnets(whole, labels.tasks, inputs), whole

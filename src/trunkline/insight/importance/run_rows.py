@@ -44,7 +44,11 @@ def _find(model: Model, frames: Mapping[str, Any], part: str | None) -> Partitio
     refuse_databases(model.config.data, given, run=str(model.path))
     try:
         parts = open_parts(
-            model.config.data, given, features=build_features(model.config) or (), strata=model.config.strata
+            model.config.data,
+            given,
+            features=build_features(model.config) or (),
+            texts=model.config.written_labels,
+            strata=model.config.strata,
         )
     except UserError as error:
         if given:

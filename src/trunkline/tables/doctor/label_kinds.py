@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
 import polars as pl
 
-from trunkline.tables.number_format import MARKS
+from trunkline.tables.number_format import MARKS, recognise
 
 CLASSES = 20
 """Whole numbers of up to this many values may be classes."""
+SURE = 0.9
+"""Share of the cells that must be numbers where the others are words."""
+FEW_WORDS = 2
+"""Different words that may stand among numbers."""
 FEW = 7
 """Whole numbers of more values than this are amounts, if their frequencies rise to one peak and fall again."""
 RIPPLE = 1.5
@@ -65,24 +69,25 @@ class Proposal:
     remarks: Sequence[str] = ()
 
 
-def propose(label: pl.Series) -> Proposal:
+def propose(label: pl.Series, *, comma_likely: bool = False) -> Proposal:
     """The kind of task that a label's values ask for.
 
     Args:
         label: `[N]`, the label's column, or an even sample of it.
+        comma_likely: whether a decimal comma is to be expected in text.
     """
     known = label.drop_nulls()
     known = known.drop_nans() if known.dtype.is_float() else known
     if known.dtype == pl.Boolean:
         return Proposal(kind="binary", why="true or false")
     if isinstance(known.dtype, _TEXT):
-        return _of_text(known.cast(pl.String).str.strip_chars(), label.name)
+        return _of_text(known.cast(pl.String).str.strip_chars(), label.name, comma_likely)
     if known.dtype.is_numeric() and len(known):
         return _of_numbers(known.cast(pl.Float64), label.name, [])
     return Proposal(kind="multiclass", why="text")
 
 
-def _of_text(known: pl.Series, name: str) -> Proposal:
+def _of_text(known: pl.Series, name: str, comma_likely: bool) -> Proposal:
     marked = known.str.to_lowercase().is_in([*MARKS, ""])
     # A dash beside a plus, or a "no" word, is a value of its own and no mark.
     words = known.filter(~marked)
@@ -95,6 +100,8 @@ def _of_text(known: pl.Series, name: str) -> Proposal:
     numbers = words.cast(pl.Float64, strict=False)
     if len(words) and not numbers.null_count():
         return _of_numbers(numbers, name, marks)
+    if (written := _of_written_numbers(words, name, marks, comma_likely)) is not None:
+        return written
     if len(values) == 2:
         positive = next((one for one in values if one.lower() in YES), None)
         negative = next((one for one in values if one.lower() in NO), None)
@@ -113,6 +120,33 @@ def _of_text(known: pl.Series, name: str) -> Proposal:
             remarks=[*told, *doubt],
         )
     return Proposal(kind="multiclass", options=missing, why=f"{len(values)} different texts", remarks=told)
+
+
+def _of_written_numbers(words: pl.Series, name: str, marks: list[str], comma_likely: bool) -> Proposal | None:
+    """Of numbers as people write them, `1.234,50 €`; None where the words are others."""
+    found = recognise(words, comma_likely=comma_likely)
+    if found is None or found.share < SURE:
+        return None
+    numbers = found.format.parse(words)
+    strangers = words.filter(numbers.is_null()).unique(maintain_order=True).to_list()
+    known = numbers.drop_nulls()
+    if len(strangers) > FEW_WORDS or known.n_unique() <= 2:
+        return None
+    form = {key: value for key, value in found.format.to_plain().items() if key != "missing"}
+    proposed = _of_numbers(known, name, [*marks, *strangers])
+    told = ", ".join(f"{key} {value!r}" for key, value in form.items())
+    doubts = []
+    if found.other is not None:
+        other = ", ".join(f"{key} {value!r}" for key, value in found.other.to_plain().items()) or "a decimal point"
+        doubts.append(f"its numbers could be read otherwise, too: {other}")
+    if found.mixed:
+        doubts.append(f"signs that may not mean the same: {', '.join(found.mixed)}")
+    return replace(
+        proposed,
+        options={"format": form, **proposed.options} if form else proposed.options,
+        why=f"{proposed.why}; numbers as text ({told})" if told else proposed.why,
+        remarks=[*proposed.remarks, *doubts],
+    )
 
 
 def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
