@@ -63,6 +63,7 @@ def _without_marks(task: Task, series: pl.Series) -> pl.Series:
                 f"it is no number in the format of tasks.{task.name}.format; say in tasks.{task.name} what it means: "
                 "`missing` or `values`",
             )
+            return numbers
         if numbers.null_count() == series.null_count():
             return numbers
     return series
