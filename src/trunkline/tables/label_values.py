@@ -53,17 +53,18 @@ def read_labels(task: Task, series: pl.Series) -> pl.Series:
 def _without_marks(task: Task, series: pl.Series) -> pl.Series:
     marked = _is_any(series, task.missing)
     series = series.set(marked, None) if marked.any() else series
+    if _is_text(series) and task.format:  # an empty cell among people's numbers
+        series = series.set(NumberFormat().missing_in(series.cast(pl.String)), None)
     # One word makes text of a column of numbers: without it, and outside `where`, they are numbers again.
     if _is_text(series) and (task.format or not task.leveled):
         numbers = _as_numbers(series, task)
         if task.format and not task.meanings:
             refuse_where(
                 series,
-                (numbers.is_null() & ~NumberFormat().missing_in(series.cast(pl.String))).to_numpy(),
+                (numbers.is_null() & series.is_not_null()).to_numpy(),
                 f"it is no number in the format of tasks.{task.name}.format; say in tasks.{task.name} what it means: "
                 "`missing` or `values`",
             )
-            return numbers
         if numbers.null_count() == series.null_count():
             return numbers
     return series
