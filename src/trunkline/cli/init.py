@@ -88,7 +88,8 @@ def init(
             raise UserError("no column beside the labels can be a feature")
     parts = {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
     config = _config(data, parts, dialect, sheets, tasks, sample.rows)
-    repeated = _repeated(repeats.done(), config["data"].get("split"), sample.rows)
+    repetition = repeats.done(frame)
+    repeated = _repeated(repetition, config["data"].get("split"), sample.rows)
     write_text(out, _text(config, sheets, repeated))
     if as_json:
         told = {
@@ -97,7 +98,7 @@ def init(
             "looked_at": len(frame),
             "separator": dialect.separator,
             "tasks": {name: one.to_json() for name, one in tasks.items()},
-            "repeated_rows": repeats.done().rows,
+            "repeated_rows": repetition.rows,
             "columns": [sheet.to_json() for sheet in sheets],
         }
         print(json.dumps(told, ensure_ascii=False, indent=1))
@@ -167,6 +168,8 @@ def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int) ->
         return ""
     of = "" if repeats.of == rows else f" of the first {repeats.of:,}"
     told = f"{repeats.rows:,}{of} equal an earlier one in every column"
+    if repeats.by_chance:
+        return f"{told}, as rows of few different values do by chance"
     if split is None or split["by"] != "random":
         return told
     both = repeats.in_both(split["valid"], split["test"])

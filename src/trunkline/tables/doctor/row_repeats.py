@@ -1,5 +1,6 @@
 """Exact repeats of rows, counted over all of them."""
 
+import math
 from typing import NamedTuple, final
 
 import numpy as np
@@ -12,6 +13,9 @@ from trunkline.tables.rows import ROW
 MOST = 10_000_000
 """Rows that are held against one another; of more, the first ones."""
 
+MORE = 10.0
+"""Times as many pairs of equal rows as chance would make, from which they are told as copies."""
+
 
 class Repeats(NamedTuple):
     """How often rows repeat.
@@ -20,11 +24,13 @@ class Repeats(NamedTuple):
         rows: that equal an earlier one in every column but row numbers.
         of: how many were looked at.
         sizes: `[G]`, how many rows there are of each kind.
+        by_chance: whether as many are to be expected of columns with so few values, independent of one another.
     """
 
     rows: int
     of: int
     sizes: np.ndarray
+    by_chance: bool
 
     def in_both(self, valid: float, test: float) -> int:
         """Validation rows that equal a training row, about, under a random split with these shares."""
@@ -55,12 +61,29 @@ class RowRepeats:
         self._hashes.append(hashes)
         self._seen += len(hashes)
 
-    def done(self) -> Repeats:
-        """What was found."""
+    def done(self, sample: pl.DataFrame) -> Repeats:
+        """What was found.
+
+        Args:
+            sample: some of the rows, which show how often two of them have one value in each column.
+        """
         if not self._hashes:
-            return Repeats(0, self._seen, np.zeros(0, dtype=np.int64))
-        sizes = pl.concat(self._hashes).unique_counts().to_numpy()
-        return Repeats(int(sizes.sum()) - len(sizes), self._seen, sizes)
+            return Repeats(0, self._seen, np.zeros(0, dtype=np.int64), by_chance=False)
+        sizes = pl.concat(self._hashes).unique_counts().to_numpy().astype(np.float64)
+        pairs = float((sizes * (sizes - 1)).sum()) / 2
+        expected = self._seen * (self._seen - 1) / 2 * math.prod(map(_alike, sample.select(self._columns or [])))
+        repeated = round(float(sizes.sum())) - len(sizes)
+        return Repeats(repeated, self._seen, sizes, by_chance=pairs < MORE * expected)
+
+
+def _alike(series: pl.Series) -> float:
+    """How probably two rows have the same value; 1 where that cannot be told."""
+    try:
+        counts = series.unique_counts().to_numpy().astype(np.float64)
+    except pl.exceptions.PolarsError:
+        return 1.0
+    n = float(counts.sum())
+    return float((counts * (counts - 1)).sum()) / (n * (n - 1)) if n > 1 else 1.0
 
 
 def _counts_rows(series: pl.Series, rows: pl.Series) -> bool:
