@@ -63,5 +63,6 @@ def compare(
         raise typer.Exit(130) from None
     print_comparison(result)
     print(f"comparison: {folder}")
+    print(result.sentence)
     if any(network.missing for network in result.networks):
         raise typer.Exit(1)

@@ -53,7 +53,7 @@ class ComparisonDisplay:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """A table for each task, one for all together, and what may be said."""
+    """A table for each task, one for all together, and what may be said of each network."""
     console = Console()
     for line in about(comparison):
         console.print(line, highlight=False, markup=False)

@@ -28,7 +28,7 @@ def run_section(run: Run, name: str, anchor: str, sheet: Figures) -> str:
     """
     parts = [f'<section id="{anchor}"><h2>{escape(name)}</h2>', _facts(run)]
     parts += ["<h3>Findings</h3>", findings_list(run.insight, anchor), _scores(run)]
-    parts += ["<h3>Network</h3>", f'<div class="scroll">{graph(run, anchor)}</div>']
+    parts += ["<h3>Network</h3>", graph(run, anchor)]
     parts.append('<p class="note">Dashed arrows carry an estimate whose gradient is stopped.</p>')
     parts += ["<h3>Training</h3>", sheet.grid(training_figures(run))]
     for task in run.tasks:
