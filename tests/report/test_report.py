@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from trunkline import cli
 from trunkline.errors import UserError
 from trunkline.inference.curves import curves
 from trunkline.report import read_run, write_report
+from trunkline.report.graph import graph
 from trunkline.report.page import page
 from trunkline.report.training_figures import training_figures
 from trunkline.tasks import Binary, Multiclass, Ordinal, Regression
@@ -182,3 +184,24 @@ def test_one_class_or_one_row_draws_what_it_can(label):
     assert "roc" not in found
     assert json.dumps(found, allow_nan=False)
     assert sum(found["calibration"]["rows"]) == len(label)
+
+
+def test_text_stays_inside_the_boxes_of_the_drawing(run):
+    """By a mean character's width; what may be longer is pressed into the box."""
+    shown = read_run(run)
+    tasks = {
+        f"{'W' * 3 * i}_{'long name ' * i}": task.model_copy(update={"reads": []})
+        for i, task in enumerate(shown.config.tasks.values(), 1)
+    }
+    shown = replace(shown, config=shown.config.model_copy(update={"tasks": tasks}))
+    drawings = re.findall(r"<svg.*?</svg>", graph(shown, "a"))
+    assert len(drawings) == 2
+    for drawing in drawings:
+        boxes = re.findall(r'<rect [^>]*width="([\d.]+)"[^>]*/>(.*?)</g>', drawing)
+        assert len(boxes) == 2 + len(tasks)
+        for width, texts in boxes:
+            for attributes, text in re.findall(r"<text([^>]*)>([^<]*)<", texts):
+                size = 11 if "small" in attributes else 13
+                pressed = re.search(r'textLength="([\d.]+)"', attributes)
+                assert float(pressed[1] if pressed else 0.6 * size * len(text)) < float(width)
+        assert drawing.count("textLength") >= len(tasks) - 1

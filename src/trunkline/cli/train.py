@@ -22,7 +22,7 @@ def train(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a network, select its best epoch on the validation rows and score it on the test rows."""
-    from trunkline.cli.show import TrainingDisplay, print_scores
+    from trunkline.cli.show import TrainingDisplay, print_choice, print_scores
     from trunkline.training.fit import fit
 
     folder = out or Path("runs") / config.stem
@@ -43,6 +43,7 @@ def train(
     if quiet:
         return
     print_scores(model.metrics)
+    print_choice(folder, model.metrics["selected_epoch"], {task.name: task.headline for task in model.network.tasks})
     print(f"run: {folder}")
 
 

@@ -83,7 +83,10 @@ def analyse(
     figures = _figures(entries, judges, rows, resamples)
     count = max(1, (len(entries) - 1) * (len(judges) + (len(judges) > 1)))
     tail = (1 - CONFIDENCE) / 2 / count
-    left_out = {name: why for name, one in figures[0].items() if (why := near_zero(one.seeds, one.resampled))}
+    left_out = dict[str, str]()
+    for name, one in figures[0].items():
+        if why := near_zero(one.seeds, one.resampled, [f[name].seeds for f in figures if name in f]):
+            left_out[name] = why
     within_delta = [name for name in judges if name not in left_out]
     over = MEAN if not left_out else MEAN_OF_OTHERS
     found = []

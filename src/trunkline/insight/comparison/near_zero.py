@@ -1,6 +1,7 @@
 """Reference scores too near 0 for a relative change."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +13,7 @@ LEAST = 0.01
 _TAIL = 0.025
 
 
-def near_zero(seeds: Seeds, resampled: Numbers) -> str | None:
+def near_zero(seeds: Seeds, resampled: Numbers, others: Sequence[Seeds] = ()) -> str | None:
     """Why a change relative to a task's score alone says nothing; None where it says something.
 
     A ratio has a bounded interval only where its denominator's own keeps off 0 (Fieller 1954). Below 0 the task alone
@@ -22,10 +23,11 @@ def near_zero(seeds: Seeds, resampled: Numbers) -> str | None:
     Args:
         seeds: the score of the task alone, by seed.
         resampled: its mean over the seeds, on resamples of the test rows `[B]`.
+        others: the score in all networks, by which the variance between seeds is known better.
     """
     value = seeds.mean
     # One seed says nothing of the others; what the rows say is then all there is.
-    found = interval(value, between_seeds([seeds]) or (0.0, math.inf), np.asarray(resampled), tail=_TAIL)
+    found = interval(value, between_seeds([seeds], others) or (0.0, math.inf), np.asarray(resampled), tail=_TAIL)
     if value < LEAST:
         return f"its score alone is {value:.4f}, below {LEAST:g}"
     if found.low is not None and found.low <= 0:
