@@ -3,6 +3,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from trunkline.report import read_run, write_report
 from trunkline.report.graph import graph
 from trunkline.report.page import page
 from trunkline.report.training_figures import training_figures
-from trunkline.tasks import Binary, Multiclass, Ordinal, Regression
+from trunkline.tasks import TASK_KINDS, Binary, Multiclass, Ordinal, Regression
 
 
 def test_the_page_holds_all_that_the_run_knows(run, tmp_path):
@@ -186,8 +187,24 @@ def test_one_class_or_one_row_draws_what_it_can(label):
     assert sum(found["calibration"]["rows"]) == len(label)
 
 
+def test_the_choice_of_the_epoch_is_told_for_every_task(run):
+    shown = read_run(run)
+    text = page([shown])
+    assert len(shown.epochs) == 2
+    selected = shown.metrics["selected_epoch"]
+    part = text[text.index("Choice of the epoch") : text.index("<h3>Network")]
+    assert f"<th>epoch {selected}</th>" in part
+    for task, config in shown.config.tasks.items():
+        metric = TASK_KINDS[config.kind].headline
+        scores = [line["valid"][task][metric] for line in shown.epochs]
+        known = [score for score in scores if score is not None]
+        assert f"{task} {metric.replace('_', ' ')}</td>" in part
+        assert f"<td>{max(known):.4f}</td>" in part
+        assert f"<td>{max(known) - scores[selected - 1]:.4f}</td>" in part
+
+
 def test_text_stays_inside_the_boxes_of_the_drawing(run):
-    """By a mean character's width; what may be longer is pressed into the box."""
+    """By the usual widths of characters; what is longer is made smaller, or cut."""
     shown = read_run(run)
     tasks = {
         f"{'W' * 3 * i}_{'long name ' * i}": task.model_copy(update={"reads": []})
@@ -201,7 +218,9 @@ def test_text_stays_inside_the_boxes_of_the_drawing(run):
         assert len(boxes) == 2 + len(tasks)
         for width, texts in boxes:
             for attributes, text in re.findall(r"<text([^>]*)>([^<]*)<", texts):
-                size = 11 if "small" in attributes else 13
-                pressed = re.search(r'textLength="([\d.]+)"', attributes)
-                assert float(pressed[1] if pressed else 0.6 * size * len(text)) < float(width)
-        assert drawing.count("textLength") >= len(tasks) - 1
+                size = 11.0 if "small" in attributes else 13.0
+                if smaller := re.search(r"font-size:([\d.]+)px", attributes):
+                    assert 0.75 * size < float(smaller[1]) < size
+                    size = float(smaller[1])
+                assert size * sum(0.95 if one.isupper() else 0.55 for one in unescape(text)) < float(width)
+        assert "…" in drawing

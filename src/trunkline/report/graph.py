@@ -10,6 +10,10 @@ RAIL, STEP, TALL = 26, 14, 300
 _EM = 0.6
 """Mean width of a character over the size of the font; wide ones have `_WIDE`."""
 _WIDE = 1.0
+_NARROW = 0x2E7F
+"""The last character before those of Chinese, Japanese and Korean."""
+_LEAST_SIZE = 0.8
+"""Of the font, to which a line is made smaller before it is cut."""
 
 
 def graph(run: Run, anchor: str) -> str:
@@ -115,12 +119,19 @@ def _box(x: float, y: float, title: str, note: str, kind: str, width: float = WI
 
 
 def _text(text: str, x: float, y: float, size: int, room: float) -> str:
-    """A line that stays inside its box: cut where it is far too long, pressed together where it is a little so."""
-    shown = _short(text, int(room / (0.5 * size)))
-    wide = sum(_WIDE if one.isupper() or ord(one) > 0x2E7F or one in "mwMW@%" else _EM for one in shown) * size
-    pressed = f' textLength="{room:g}" lengthAdjust="spacingAndGlyphs"' if wide > room else ""
+    """A line that stays inside its box: a little smaller where it is a little too long, and cut where it is far so."""
+    shown, most = text, room / _LEAST_SIZE
+    while _wide(shown, size) > most:
+        shown = f"{shown.removesuffix('…')[:-1]}…"
+    wide = _wide(shown, size)
+    smaller = f' style="font-size:{size * room / wide:.1f}px"' if wide > room else ""
     small = ' class="small"' if size < 13 else ""
-    return f'<text{small} x="{x}" y="{y}"{pressed}>{escape(shown)}</text>'
+    return f'<text{small} x="{x}" y="{y}"{smaller}>{escape(shown)}</text>'
+
+
+def _wide(text: str, size: int) -> float:
+    """About how wide a line is, rather too wide than not."""
+    return size * sum(_WIDE if one.isupper() or ord(one) > _NARROW or one in "mw@%" else _EM for one in text)
 
 
 def _arrow(x: float, y: float, to_x: float, to_y: float, gradient: str, anchor: str) -> str:
@@ -131,7 +142,3 @@ def _arrow(x: float, y: float, to_x: float, to_y: float, gradient: str, anchor: 
 
 def _path(line: str, gradient: str, anchor: str) -> str:
     return f'<path class="{gradient}" d="{line}" marker-end="url(#{anchor}-tip)"/>'
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -87,11 +87,13 @@ def _choice(run: Run) -> str:
     if not found or len(run.epochs) < 2:
         return ""
     selected = run.metrics["selected_epoch"]
-    header = ["task", "metric", f"epoch {selected}, selected", "its own best", "of epoch", "below it by"]
-    rows = [[one.task, one.metric.replace("_", " "), one.score, one.best, one.best_epoch, one.paid] for one in found]
+    header = ["task", f"epoch {selected}", "own best", "its epoch", "pays"]
+    rows = [
+        [f"{one.task} {one.metric.replace('_', ' ')}", one.score, one.best, one.best_epoch, one.paid] for one in found
+    ]
     note = (
-        f"Headline metrics on the validation rows; one epoch serves all tasks, chosen by {run.metrics['select']}. "
-        "What the last column holds is what a task pays for that, noise included: the best of several is partly luck."
+        f"Headline metrics on the validation rows. One epoch, {selected}, serves all tasks, chosen by "
+        f"{run.metrics['select']}; what a task pays for that has noise in it, as the best of several is partly luck."
     )
     return f'<h3>Choice of the epoch</h3>{table(header, rows)}<p class="note">{escape(note)}</p>'
 

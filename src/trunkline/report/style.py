@@ -28,7 +28,8 @@ td.good{color:var(--good);font-weight:600}td.bad,.missing b{color:var(--bad);fon
 .weight{float:right;margin-left:1em;color:var(--soft);font-variant-numeric:tabular-nums}
 code{background:var(--tint);padding:.1em .3em;border-radius:4px;font-size:.9em}
 .down{display:none}
-@media screen and (max-width:640px){.across{display:none}.down{display:block}}
+@media screen and (max-width:640px){.across{display:none}.down{display:block}
+th,td{padding:.25em .45em}th:first-child,td:first-child{min-width:6.5em}}
 .graph{display:block;width:100%;max-width:900px;font:13px system-ui,sans-serif}
 .graph rect{fill:var(--tint);stroke:var(--soft)}.graph .trunk rect{stroke:#2563eb;stroke-width:2}
 .graph text{text-anchor:middle;fill:var(--ink)}.graph .small{font-size:11px;fill:var(--soft)}
