@@ -21,13 +21,13 @@ def test_what_a_task_pays_is_its_best_less_the_selected_score(epochs, selected):
         assert one.best == scores[:, i].max()
         assert one.best_epoch == scores[:, i].argmax() + 1
         assert one.paid == scores[:, i].max() - scores[selected - 1, i] >= 0
-        assert ("above" in one.told) == (one.best_epoch != selected)
+        assert ("more" in one.told) == (one.best_epoch != selected)
 
 
 def test_gaps_are_left_open():
     lines = [{"epoch": 0, "valid": None}, {"epoch": 1, "valid": {"click": {"auc": 0.6}}}]
     (one,) = choices(lines, {"click": "auc"}, 1)
     assert (one.score, one.paid, one.best_epoch) == (None, None, 2)
-    assert "not defined there" in one.told
+    assert "not defined at" in one.told
     assert choices(lines, {"click": "auc"}, None) == []
     assert choices([], HEADLINES, 1) == []

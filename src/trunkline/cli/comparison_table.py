@@ -65,6 +65,11 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(line, highlight=False, markup=False)
 
 
+def print_sentence(comparison: Comparison) -> None:
+    """The one sentence, as wide as the terminal."""
+    Console().print(comparison.sentence, highlight=False, markup=False)
+
+
 def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int
 ) -> None:

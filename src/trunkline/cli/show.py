@@ -113,7 +113,8 @@ def print_choice(folder: Path, selected: int | None, headlines: Mapping[str, str
     epochs = [line for line in read_history(RunFolder(folder).history) if "valid" in line]
     found = choices(epochs, headlines, selected)
     if len(epochs) > 1 and any(one.best_epoch != selected for one in found):
-        print(f"on validation rows by itself: {'; '.join(one.told for one in found if one.best_epoch != selected)}")
+        own = "; ".join(one.told for one in found if one.best_epoch != selected)
+        print(f"a task's own best epoch on the validation rows: {own}")
 
 
 def print_table(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:

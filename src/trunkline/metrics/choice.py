@@ -31,12 +31,12 @@ class Choice:
 
     @property
     def told(self) -> str:
-        """`dwell epoch 2 (spearman 0.2401, 0.0150 above)`."""
+        """`dwell 2 (spearman 0.2401, 0.0150 more)`."""
         short = self.metric.replace("_", " ")
         if self.paid is None:
-            return f"{self.task} epoch {self.best_epoch} ({short} {self.best:.4f}, not defined there)"
-        more = f", {self.paid:.4f} above" if self.paid else ""
-        return f"{self.task} epoch {self.best_epoch} ({short} {self.best:.4f}{more})"
+            return f"{self.task} {self.best_epoch} ({short} {self.best:.4f}, not defined at the selected one)"
+        more = f", {self.paid:.4f} more" if self.paid else ""
+        return f"{self.task} {self.best_epoch} ({short} {self.best:.4f}{more})"
 
 
 def choices(epochs: Sequence[Mapping[str, Any]], headlines: Mapping[str, str], selected: int | None) -> list[Choice]:

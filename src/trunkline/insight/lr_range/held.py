@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trunkline.insight.lr_range.curve import AS_GOOD, BELOW, DEVIATION, FLAT, HARM, SURE, Floats, Reading
+from trunkline.insight.lr_range.curve import AS_GOOD, BELOW, DEVIATION, SURE, Floats, Reading
 
 APART = 0.75
 """Decades between two rates."""
+HARM, FLAT = 0.05, 0.02
+"""Of what the training gains: how much worse is harm, and how much at most is flat. Both are finer than a sweep's,
+which has a few steps for a rate where this has a third of a training."""
 FEWEST = 5
 """Rates, however close the ends."""
 
