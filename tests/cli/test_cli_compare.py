@@ -31,6 +31,7 @@ def test_a_comparison_is_shown_kept_and_not_done_again(small, trunkline):
     found = json.loads((place / "comparison.json").read_text())
     assert [network["label"] for network in found["networks"]] == ["alone", "config", "sum", "famo"]
     assert found["seeds"] == [0, 1]
+    assert out.split("comparison: comparisons/feed")[1].split() == found["sentence"].split()  # the last word
     text = (place / "comparison.md").read_text()
     assert "## click: auc on 120 test rows" in text
     assert "| famo | " in text

@@ -56,8 +56,8 @@ def test_a_browser_draws_every_figure_without_a_word(shown, tmp_path, width):
     (tmp_path / "page.html").write_text(text.replace("<head>", f"<head>{WATCH}", 1), encoding="utf-8")
     frame = (
         f'<iframe id="f" src="page.html" style="width:{width}px;height:900px;border:0"></iframe>'
-        "<script>setTimeout(()=>{document.body.setAttribute('data-found',"
-        "document.getElementById('f').contentDocument.body.getAttribute('data-found'))},9000)</script>"
+        "<script>setInterval(()=>{document.body.setAttribute('data-found',"
+        "document.getElementById('f').contentDocument?.body?.getAttribute('data-found'))},500)</script>"
     )
     (tmp_path / "frame.html").write_text(f"<!doctype html><body>{frame}</body>", encoding="utf-8")
     options = [
@@ -68,7 +68,7 @@ def test_a_browser_draws_every_figure_without_a_word(shown, tmp_path, width):
         "--window-size=1300,950",
     ]
     dumped = subprocess.run(
-        [CHROMIUM, *options, "--virtual-time-budget=20000", "--dump-dom", f"file://{tmp_path}/frame.html"],
+        [CHROMIUM, *options, "--virtual-time-budget=30000", "--dump-dom", f"file://{tmp_path}/frame.html"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,7 +12,7 @@ import pytest
 from trunkline.errors import UserError
 from trunkline.insight.comparison.markdown import conclusions, task_rows, whole_rows
 from trunkline.insight.statistics.intervals import Interval
-from trunkline.report import read_comparison
+from trunkline.report import read_comparison, read_run
 from trunkline.report.comparison_figures import task_comparison_figures, whole_comparison_figures
 from trunkline.report.names import anchors, told_apart
 from trunkline.report.page import figures_json, page
@@ -57,6 +57,23 @@ def test_what_may_be_said_comes_first_and_the_tables_follow(told):
     assert "validation rows alone" in text
     for figure in ("2 seeds", "2,100 train", "50 resamples", "95 %"):
         assert figure in text
+
+
+def test_the_sentence_comes_before_every_table_on_any_page(told, first_run):
+    mine = f'<p class="verdict">{told.comparison.sentence}</p>'
+    run = read_run(first_run)
+    for shown in ([told], [told, run], [run, run, told]):
+        text = text_of(*shown)
+        assert 0 < text.index(mine) < text.index("<table")
+
+
+def test_a_phone_has_nothing_to_scroll_but_tables_and_the_drawing(told, first_run):
+    text = re.sub(r"<script.*?</script>", "", page([told, read_run(first_run)]), flags=re.S)
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    assert text.count("<table") == text.count('<div class="scroll"><table') > 5
+    assert text.count("<svg") == 2
+    assert '<div class="scroll across"><svg' in text
+    assert '<div class="down"><svg' in text
 
 
 def test_runs_that_failed_are_named_with_the_reason(told):

@@ -2,6 +2,8 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from trunkline import cli
 from trunkline.errors import UserError
 from trunkline.inference.curves import curves
 from trunkline.report import read_run, write_report
+from trunkline.report.graph import graph
 from trunkline.report.page import page
 from trunkline.report.training_figures import training_figures
-from trunkline.tasks import Binary, Multiclass, Ordinal, Regression
+from trunkline.tasks import TASK_KINDS, Binary, Multiclass, Ordinal, Regression
 
 
 def test_the_page_holds_all_that_the_run_knows(run, tmp_path):
@@ -182,3 +185,42 @@ def test_one_class_or_one_row_draws_what_it_can(label):
     assert "roc" not in found
     assert json.dumps(found, allow_nan=False)
     assert sum(found["calibration"]["rows"]) == len(label)
+
+
+def test_the_choice_of_the_epoch_is_told_for_every_task(run):
+    shown = read_run(run)
+    text = page([shown])
+    assert len(shown.epochs) == 2
+    selected = shown.metrics["selected_epoch"]
+    part = text[text.index("Choice of the epoch") : text.index("<h3>Network")]
+    assert f"<th>epoch {selected}</th>" in part
+    for task, config in shown.config.tasks.items():
+        metric = TASK_KINDS[config.kind].headline
+        scores = [line["valid"][task][metric] for line in shown.epochs]
+        known = [score for score in scores if score is not None]
+        assert f"{task} {metric.replace('_', ' ')}</td>" in part
+        assert f"<td>{max(known):.4f}</td>" in part
+        assert f"<td>{max(known) - scores[selected - 1]:.4f}</td>" in part
+
+
+def test_text_stays_inside_the_boxes_of_the_drawing(run):
+    """By the usual widths of characters; what is longer is made smaller, or cut."""
+    shown = read_run(run)
+    tasks = {
+        f"{'W' * 3 * i}_{'long name ' * i}": task.model_copy(update={"reads": []})
+        for i, task in enumerate(shown.config.tasks.values(), 1)
+    }
+    shown = replace(shown, config=shown.config.model_copy(update={"tasks": tasks}))
+    drawings = re.findall(r"<svg.*?</svg>", graph(shown, "a"))
+    assert len(drawings) == 2
+    for drawing in drawings:
+        boxes = re.findall(r'<rect [^>]*width="([\d.]+)"[^>]*/>(.*?)</g>', drawing)
+        assert len(boxes) == 2 + len(tasks)
+        for width, texts in boxes:
+            for attributes, text in re.findall(r"<text([^>]*)>([^<]*)<", texts):
+                size = 11.0 if "small" in attributes else 13.0
+                if smaller := re.search(r"font-size:([\d.]+)px", attributes):
+                    assert 0.75 * size < float(smaller[1]) < size
+                    size = float(smaller[1])
+                assert size * sum(0.95 if one.isupper() else 0.55 for one in unescape(text)) < float(width)
+        assert "…" in drawing

@@ -29,7 +29,7 @@ def compare(
     quiet: Annotated[bool, typer.Option(help="No progress, only the results.")] = False,
 ) -> None:
     """Train it, its variants and a network for each task alone over several seeds: for which tasks does sharing pay?"""
-    from trunkline.cli.comparison_table import ComparisonDisplay, print_comparison
+    from trunkline.cli.comparison_table import ComparisonDisplay, print_comparison, print_sentence
     from trunkline.cli.train import parse_overrides
     from trunkline.cli.work_bar import WorkBar
     from trunkline.insight.comparison.compare import compare as run
@@ -63,5 +63,6 @@ def compare(
         raise typer.Exit(130) from None
     print_comparison(result)
     print(f"comparison: {folder}")
+    print_sentence(result)
     if any(network.missing for network in result.networks):
         raise typer.Exit(1)

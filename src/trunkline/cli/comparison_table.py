@@ -53,7 +53,7 @@ class ComparisonDisplay:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """A table for each task, one for all together, and what may be said."""
+    """A table for each task, one for all together, and what may be said of each network."""
     console = Console()
     for line in about(comparison):
         console.print(line, highlight=False, markup=False)
@@ -63,6 +63,11 @@ def print_comparison(comparison: Comparison) -> None:
         print_table(console, "all tasks", WHOLE_COLUMNS, whole_rows(comparison), words=0)
     for line in conclusions(comparison):
         console.print(line, highlight=False, markup=False)
+
+
+def print_sentence(comparison: Comparison) -> None:
+    """The one sentence, as wide as the terminal."""
+    Console().print(comparison.sentence, highlight=False, markup=False)
 
 
 def print_table(

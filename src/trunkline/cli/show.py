@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -10,6 +11,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from trunkline.callbacks import Line
+from trunkline.metrics.choice import choices
+from trunkline.runs.folder import RunFolder
+from trunkline.runs.history import read_history
 from trunkline.training.loop import Loop
 
 
@@ -102,6 +106,15 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
         f"epoch {selected} of {metrics['epochs']} selected by {metrics['select']}; "
         f"{metrics['train_seconds']:.1f} s of training, {metrics['rows_per_second'] or 0:,.0f} rows/s"
     )
+
+
+def print_choice(folder: Path, selected: int | None, headlines: Mapping[str, str]) -> None:
+    """Each task's best epoch by itself, where that is not the selected one of several."""
+    epochs = [line for line in read_history(RunFolder(folder).history) if "valid" in line]
+    found = choices(epochs, headlines, selected)
+    if len(epochs) > 1 and any(one.best_epoch != selected for one in found):
+        own = "; ".join(one.told for one in found if one.best_epoch != selected)
+        print(f"a task's own best epoch on the validation rows: {own}")
 
 
 def print_table(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:

@@ -27,7 +27,7 @@ def train(
 ) -> None:
     """Train a network, select its best epoch on the validation rows and score it on the test rows."""
     from trunkline.cli.ended import Ended
-    from trunkline.cli.show import TrainingDisplay, print_scores
+    from trunkline.cli.show import TrainingDisplay, print_choice, print_scores
     from trunkline.training.fit import fit
 
     folder = out or Path("runs") / config.stem
@@ -49,6 +49,7 @@ def train(
     if quiet:
         return
     print_scores(model.metrics)
+    print_choice(folder, model.metrics["selected_epoch"], {task.name: task.headline for task in model.network.tasks})
     ended.print()
     print(f"run: {folder}")
 

@@ -39,7 +39,7 @@ def comparison_section(compared: Compared, name: str, anchor: str, sheet: Figure
     missing = {run: why for network in found.networks for run, why in network.missing.items()}
     said = conclusions(replace(found, networks=[replace(network, missing={}) for network in found.networks]))
     lines = "".join(f"<li>{escape(line)}</li>" for line in said)
-    parts = [f'<section id="{anchor}"><h2>{escape(name)}</h2><ul>{lines}</ul>']
+    parts = [f'<section id="{anchor}"><h2>{escape(name)}</h2>{word(compared)}<ul>{lines}</ul>']
     if missing:
         items = "".join(f"<li><b>{escape(run)}</b>: {escape(why)}</li>" for run, why in missing.items())
         parts.append(f'<h3>Runs that are missing</h3><ul class="missing">{items}</ul>')
@@ -58,6 +58,11 @@ def comparison_section(compared: Compared, name: str, anchor: str, sheet: Figure
     ]
     parts.append(sheet.grid(whole_comparison_figures(compared)))
     return "".join([*parts, _gaps(compared.comparison, compared), "</section>"])
+
+
+def word(compared: Compared) -> str:
+    """The comparison's one sentence."""
+    return f'<p class="verdict">{escape(compared.comparison.sentence)}</p>'
 
 
 def _gaps(found: Comparison, compared: Compared) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.report.comparison import Compared
 from trunkline.report.comparison_figures import task_comparison_figures, whole_comparison_figures
-from trunkline.report.comparison_section import comparison_section
+from trunkline.report.comparison_section import comparison_section, word
 from trunkline.report.figures import Figures
 from trunkline.report.names import anchors, told_apart
 from trunkline.report.run import Run
@@ -41,7 +41,7 @@ def page(shown: Sequence[Run | Compared]) -> str:
             sections += comparison_section(one, name, anchor, sheet)
     head = f"<h1>{escape(title)}</h1>"
     if len(shown) > 1:
-        head += f"<nav>{links}</nav>{_summary(shown, names)}"
+        head += f"<nav>{links}</nav>{_words(shown, names)}{_summary(shown, names)}"
     data = [{"traces": figure.traces, "layout": figure.layout} for figure in sheet.figures]
     # A name with a tag in it must not end the script.
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", r"<\/")
@@ -82,6 +82,14 @@ def _comparison_json(compared: Compared, name: str) -> dict[str, Any]:
         "tasks": {task: [figure.to_json() for figure in task_comparison_figures(compared, task)] for task in tasks},
         "whole": [figure.to_json() for figure in whole_comparison_figures(compared)],
     }
+
+
+def _words(shown: Sequence[Run | Compared], names: Sequence[str]) -> str:
+    """What each comparison says, before any table, where a run's tables come first."""
+    if isinstance(shown[0], Compared):
+        return ""
+    both = zip(shown, names, strict=True)
+    return "".join(f"<h4>{escape(name)}</h4>{word(one)}" for one, name in both if isinstance(one, Compared))
 
 
 def _summary(shown: Sequence[Run | Compared], names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from trunkline.config import Config
+from trunkline.metrics.choice import choices
 from trunkline.report.figure import Figure
 from trunkline.report.figures import Figures
 from trunkline.report.findings_list import findings_list, findings_of_rows
@@ -27,8 +28,8 @@ def run_section(run: Run, name: str, anchor: str, sheet: Figures) -> str:
         sheet: of the page.
     """
     parts = [f'<section id="{anchor}"><h2>{escape(name)}</h2>', _facts(run)]
-    parts += ["<h3>Findings</h3>", findings_list(run.insight, anchor), _scores(run)]
-    parts += ["<h3>Network</h3>", f'<div class="scroll">{graph(run, anchor)}</div>']
+    parts += ["<h3>Findings</h3>", findings_list(run.insight, anchor), _scores(run), _choice(run)]
+    parts += ["<h3>Network</h3>", graph(run, anchor)]
     parts.append('<p class="note">Dashed arrows carry an estimate whose gradient is stopped.</p>')
     parts += ["<h3>Training</h3>", sheet.grid(training_figures(run))]
     for task in run.tasks:
@@ -77,6 +78,24 @@ def _scores(run: Run) -> str:
             header = [f"{part}, before calibration", *(column.replace("_", " ") for column in values)]
             parts.append(table(header, [[name, *values.values()]]))
     return f"<h3>Scores</h3>{''.join(parts)}" if parts else ""
+
+
+def _choice(run: Run) -> str:
+    """The selected epoch beside each task's own best one; nothing where there was nothing to choose."""
+    headlines = {name: TASK_KINDS[task.kind].headline for name, task in run.config.tasks.items()}
+    found = choices(run.epochs, headlines, run.metrics.get("selected_epoch"))
+    if not found or len(run.epochs) < 2:
+        return ""
+    selected = run.metrics["selected_epoch"]
+    header = ["task", f"epoch {selected}", "own best", "its epoch", "pays"]
+    rows = [
+        [f"{one.task} {one.metric.replace('_', ' ')}", one.score, one.best, one.best_epoch, one.paid] for one in found
+    ]
+    note = (
+        f"Headline metrics on the validation rows. One epoch, {selected}, serves all tasks, chosen by "
+        f"{run.metrics['select']}; what a task pays for that has noise in it, as the best of several is partly luck."
+    )
+    return f'<h3>Choice of the epoch</h3>{table(header, rows)}<p class="note">{escape(note)}</p>'
 
 
 def _data(run: Run, anchor: str) -> str:

@@ -14,6 +14,7 @@ nav a{margin-right:1em;color:inherit}
 figure{margin:0;padding:12px;border:1px solid var(--line);border-radius:8px;min-width:0;break-inside:avoid}
 .plot{min-height:160px;width:100%}
 figcaption,.note{color:var(--soft);font-size:.85rem}
+.verdict{font-size:1.15rem;font-weight:600;border-left:4px solid #2563eb;padding-left:.7em}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;margin:.4em 0 1em;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -26,6 +27,9 @@ td.good{color:var(--good);font-weight:600}td.bad,.missing b{color:var(--bad);fon
 .findings li{margin:.5em 0;padding:.5em .8em;border:1px solid var(--line);border-radius:8px}
 .weight{float:right;margin-left:1em;color:var(--soft);font-variant-numeric:tabular-nums}
 code{background:var(--tint);padding:.1em .3em;border-radius:4px;font-size:.9em}
+.down{display:none}
+@media screen and (max-width:640px){.across{display:none}.down{display:block}
+th,td{padding:.25em .45em}th:first-child,td:first-child{min-width:6.5em}}
 .graph{display:block;width:100%;max-width:900px;font:13px system-ui,sans-serif}
 .graph rect{fill:var(--tint);stroke:var(--soft)}.graph .trunk rect{stroke:#2563eb;stroke-width:2}
 .graph text{text-anchor:middle;fill:var(--ink)}.graph .small{font-size:11px;fill:var(--soft)}

@@ -75,10 +75,27 @@ def test_every_kind_of_task_is_compared_with_itself_alone(settings, frames, tmp_
     assert alone.config.training.seed == 1
     assert found["alone"].parameters > found["config"].parameters
 
-    delta = [found["sum"].tasks[name].mean.value / found["alone"].tasks[name].mean.value - 1 for name in found.metrics]
-    signs = [np.sign(found["alone"].tasks[name].mean.value) for name in found.metrics]
-    assert found["sum"].delta.value == pytest.approx(np.mean(np.array(delta) * signs))
+    clear = [name for name in found.metrics if name not in found.left_out]
+    assert {name for name in found.metrics if found.metrics[name] != "spearman"} <= set(clear)  # AUCs are never near 0
+    delta = [found["sum"].tasks[name].mean.value / found["alone"].tasks[name].mean.value - 1 for name in clear]
+    assert found["sum"].delta.value == pytest.approx(np.mean(delta))
+    assert found["sum"].verdict.startswith("the mean of ") or found["sum"].verdict == "no difference seen"
     assert Comparison.load(tmp_path / "c") == found
+
+
+def test_a_task_of_pure_noise_has_a_change_and_no_part_in_the_mean(plain, frames):
+    """Relative to an R² of about 0 it would be thousands of percent."""
+    draw = np.random.default_rng(0)
+    frames = {part: rows.with_columns(noise=draw.normal(size=len(rows))) for part, rows in frames.items()}
+    plain["tasks"] = {"click": "binary", "noise": "regression"}
+    plain["data"] = plain.get("data", {}) | {"ignore": ["dwell", "buy", "topic", "like"]}
+    found = compare(plain, seeds=2, jobs=1, **frames)
+    assert list(found.left_out) == ["noise"]
+    assert found["config"].tasks["noise"].change is not None
+    alone, shared = found["alone"].tasks["click"].mean.value, found["config"].tasks["click"].mean.value
+    assert found["config"].delta.value == pytest.approx(shared / alone - 1)
+    assert "Δm leaves out noise: " in markdown(found)
+    assert found.sentence in markdown(found)
 
 
 def test_a_task_alone_counts_the_rows_that_it_counts_beside_others(settings, frames, tmp_path):

@@ -197,6 +197,12 @@ def test_what_is_sound_gives_nothing():
         ("unseen_ids", {}, "features.user.min_count: 2"),
         ("unique_ids", {}, "data.ignore: [session]"),
         ("unique_ids", {"features": {"session": "categorical"}}, "features: without session"),
+        ("rare_labels", {}, "data.split: {by: random, valid: 0.3}  # of all rows, instead of data.valid"),
+        (
+            "rare_labels",
+            {"data.split": {"by": "random", "valid": 0.25}},
+            "training.select: click.auc  # no share of these rows tells buy well enough",
+        ),
         ("repeated_rows", {}, "data.test: without the rows of data.train"),
     ],
 )
@@ -278,3 +284,17 @@ def test_copies_made_before_the_cut_are_mended_in_the_table():
     (finding,) = found(seen(repeats={"valid": Repeats(900, 0.3, 0.2, 0.2, 0.01, copied=True)}))
     assert finding.remedy == "data.train: each row once"
     assert "30.0 % of the valid rows equal a training row" in finding.sentence
+
+
+@pytest.mark.parametrize("valid", [0.02, 0.05, 0.1, 0.2])
+def test_a_share_is_proposed_where_it_is_enough_and_never_fewer_rows(valid):
+    """The interval's half width is ±0.1 at the share that is proposed."""
+    rare = {"judged": {"buy": Judged(0.7, 20, 900)}}
+    (finding,) = found(seen({"data.split": {"by": "random", "valid": valid}}, **rare))
+    low, high = finding.evidence["interval"]
+    needed = valid * ((high - low) / 2 / 0.1) ** 2
+    remedy = yaml.safe_load(finding.remedy)
+    if needed <= 0.29:
+        assert needed <= remedy["data.split.valid"] <= needed + 0.0101
+    elif needed > 0.3:
+        assert list(remedy) == ["training.select"]

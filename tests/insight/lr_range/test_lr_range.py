@@ -4,6 +4,7 @@ import json
 from xml.etree import ElementTree
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from trunkline import UserError, fit, lr_range
 from trunkline.config import Config
 from trunkline.insight.lr_range.curve import read_sweep, smooth
+from trunkline.insight.lr_range.held import held_rates, read_held
 from trunkline.insight.lr_range.plot import to_svg
 
 RATES = np.geomspace(1e-6, 1, 100)
@@ -117,8 +119,9 @@ def test_every_subnet_is_swept_and_judged_by_what_it_serves(settings, parts):
     assert found.sweeps.keys() == {"embedding", "shared", *(f"{kind}.{t}" for kind in ("gate", "tower") for t in tasks)}
     assert found.sweeps["shared"].serves == found.sweeps["embedding"].serves == tasks
     assert found.sweeps["gate.buy"].serves == found.sweeps["tower.buy"].serves == ("buy",)
-    for sweep in found.sweeps.values():
-        assert len(sweep.rates) == len(sweep.losses) == len(sweep.control) == 20
+    for name, sweep in found.sweeps.items():
+        assert len(sweep.rates) == len(sweep.losses) == len(sweep.control) == (9 if name == "embedding" else 20)
+        assert sweep.held == (name == "embedding")
         assert sweep.rates[0] == pytest.approx(1e-6)
         assert sweep.rates[-1] == pytest.approx(1)
         assert sweep.configured == 0.01
@@ -217,3 +220,70 @@ def test_it_is_the_same_each_time_and_leaves_no_trace(settings, parts):
 def test_senseless_ranges_are_refused(settings, parts, arguments):
     with pytest.raises(UserError, match="rates that rise"):
         swept(settings, parts, **arguments)
+
+
+def ids(rows, values, *, seed=0):
+    """A table in which an id decides, and comes back only after dozens of batches."""
+    draw = np.random.default_rng(seed)
+    user, worth = draw.integers(0, values, rows), draw.normal(size=values)
+    click = draw.random(rows) < 1 / (1 + np.exp(-3 * worth[user]))
+    return pl.DataFrame({"user": user.astype(str), "click": click.astype(int), "x": draw.normal(size=rows)})
+
+
+@pytest.mark.parametrize("sparse_above", [0, None])
+def test_the_curve_of_an_embedding_answers_to_its_rate(sparse_above):
+    """A batch holds one id in twelve: a sweep in time would see what rates two decades lower have done."""
+    config = {
+        "data": {"store": "none"},
+        "features": {"user": "categorical", "x": "numeric"},
+        "tasks": {"click": "binary"},
+        "network": {
+            "sharing": {"hidden": [8]},
+            "towers": {"hidden": [4]},
+            "embedding": {"sparse_above": sparse_above},
+        },
+        "training": {"batch_size": 32, "device": "cpu"},
+        "optimizer": {"subnets": {"embedding": {"lr": 1e-5}}},
+    }
+    found = lr_range(config, train=ids(3_000, 300), steps=60, high=1e4)
+    sweep = found.sweeps["embedding"]
+    losses = [np.inf if loss is None else loss for loss in sweep.losses]
+    gains = np.array(sweep.control) - losses
+    assert gains.max() > 0.1  # a rate that learns the ids is seen to
+    assert sweep.reading.flat is None
+    assert 1e-3 < sweep.suggestion < 1e2
+    assert sweep.reading.too_high is not None  # and one that makes them explode, too
+    assert gains[-1] < -1
+    assert found.back > 0.9
+
+
+def test_ids_that_do_not_come_back_are_said():
+    config = {
+        "data": {"store": "none"},
+        "features": {"user": "categorical", "x": "numeric"},
+        "tasks": {"click": "binary"},
+        "network": {"sharing": {"hidden": [4]}, "towers": {"hidden": [2]}},
+        "training": {"batch_size": 16, "device": "cpu"},
+    }
+    found = lr_range(config, train=ids(2_000, 20_000), steps=20)
+    assert found.back < 0.1
+    assert "in an earlier batch" in found.note
+
+
+@pytest.mark.parametrize("places", [(2, 6), (4, 7)])
+def test_held_rates_are_read_from_where_one_learns_to_where_one_does_harm(places):
+    lowest, harm = places
+    rates, base = held_rates(1e-6, 1.0), control()
+    assert len(rates) == 9
+    shape = [0.3 if i < lowest else 1.0 if i >= harm else 0.0 for i in range(9)]
+    found = read_held(rates, [base + one for one in shape], base, configured=1e-6)
+    assert found.lowest == rates[lowest]
+    assert found.too_high == rates[harm]
+    assert found.suggestion == pytest.approx(min((rates[lowest] * rates[harm] / 10) ** 0.5, rates[harm] / 10))
+    flat = read_held(rates, [base] * 9, base, configured=0.002)
+    assert flat.flat == (rates[0], rates[-1])
+    assert flat.suggestion == 0.002
+    broken = read_held(rates, [base] * 5 + [base[:7]] * 4, base, configured=0.5)
+    assert broken.too_high == rates[5]
+    assert broken.suggestion == pytest.approx(rates[5] / 10)
+    assert read_held(rates, [base[:0]] * 9, base, configured=0.1).suggestion == pytest.approx(1e-7)

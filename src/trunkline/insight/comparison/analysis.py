@@ -10,11 +10,12 @@ from typing import Any, Literal, final
 import numpy as np
 
 from trunkline.insight.comparison.jobs import Job
+from trunkline.insight.comparison.near_zero import near_zero
 from trunkline.insight.comparison.result import NetworkResult, TaskResult
 from trunkline.insight.statistics.bootstrap import RESAMPLES, resampled
 from trunkline.insight.statistics.intervals import Interval, Seeds, between_seeds, interval
 from trunkline.insight.statistics.predictions import Judged, read_facts, read_predictions
-from trunkline.insight.statistics.verdict import MEAN, verdict
+from trunkline.insight.statistics.verdict import MEAN, MEAN_OF_OTHERS, verdict
 from trunkline.insight.statistics.weighted import Numbers
 
 CONFIDENCE = 0.95
@@ -69,8 +70,8 @@ def analyse(
     *,
     resamples: int = RESAMPLES,
     problems: Mapping[str, str],
-) -> tuple[list[NetworkResult], int]:
-    """Every figure of the table, and how many verdicts its intervals are made for.
+) -> tuple[list[NetworkResult], int, dict[str, str]]:
+    """Every figure of the table, how many verdicts its intervals are made for, and why tasks are left out of Δm.
 
     Args:
         entries: the single-task networks first.
@@ -82,6 +83,12 @@ def analyse(
     figures = _figures(entries, judges, rows, resamples)
     count = max(1, (len(entries) - 1) * (len(judges) + (len(judges) > 1)))
     tail = (1 - CONFIDENCE) / 2 / count
+    left_out = dict[str, str]()
+    for name, one in figures[0].items():
+        if why := near_zero(one.seeds, one.resampled, [f[name].seeds for f in figures if name in f]):
+            left_out[name] = why
+    within_delta = [name for name in judges if name not in left_out]
+    over = MEAN if not left_out else MEAN_OF_OTHERS
     found = []
     for i, entry in enumerate(entries):
         tasks = {}
@@ -99,7 +106,7 @@ def analyse(
                     change=None if change is None else _plain(change),
                     verdict=verdict(name, change) if i else "",
                 )
-        delta = _delta(i, figures, list(judges), tail) if i and len(judges) > 1 else None
+        delta = _delta(i, figures, within_delta, tail) if i and len(judges) > 1 and within_delta else None
         found.append(
             NetworkResult(
                 name=entry.name,
@@ -108,16 +115,19 @@ def analyse(
                 overrides=dict(entry.overrides),
                 tasks=tasks,
                 delta=delta,
-                verdict=verdict(MEAN, delta) if i and len(judges) > 1 else "",
+                verdict=verdict(over, delta) if i and len(judges) > 1 else "",
                 **_cost(entry),
                 missing={job.name: problems.get(job.name, "not done") for job in _jobs(entry) if not job.done},
             )
         )
-    return found, count
+    return found, count, left_out if len(judges) > 1 else {}
 
 
 def delta_m(values: Mapping[str, float | Numbers], reference: Mapping[str, float | Numbers]) -> Any:
-    """Δm: the mean over tasks of (value - reference) / |reference|; every headline metric is better when higher."""
+    """Δm: the mean over tasks of (value - reference) / |reference| (Maninis et al. 2019, arXiv 1904.08918, eq. 4).
+
+    Every headline metric is better when higher. Tasks whose reference is about 0 are to be left out: see `near_zero`.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         changes = [(np.asarray(values[name]) - reference[name]) / np.abs(reference[name]) for name in reference]
         return np.mean(changes, axis=0)

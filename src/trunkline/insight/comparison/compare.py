@@ -15,6 +15,7 @@ from trunkline.insight.comparison.gbdt import check_trees
 from trunkline.insight.comparison.job_worker import MODULE
 from trunkline.insight.comparison.jobs import Job, of_many, run
 from trunkline.insight.comparison.markdown import markdown
+from trunkline.insight.comparison.near_zero import LEAST
 from trunkline.insight.comparison.plan import check_variants, choose, plan
 from trunkline.insight.comparison.result import Comparison, NetworkResult
 from trunkline.insight.comparison.shared_data import facts, judges, shared
@@ -144,7 +145,7 @@ def _result(
     metrics = {name: one.task.headline for name, one in judged.items()}
     settings = {v.name: v.overrides for name in metrics for v in alone_variants(variants, name, data.encoder.inputs)}
     lines = [choose(entries[0], settings, metrics), *entries[1:]]
-    networks, verdicts = analyse(lines, judged, rows["test"], resamples=resamples, problems=failed)
+    networks, verdicts, left_out = analyse(lines, judged, rows["test"], resamples=resamples, problems=failed)
     return Comparison(
         networks=networks,
         metrics=metrics,
@@ -155,11 +156,12 @@ def _result(
         confidence=CONFIDENCE,
         resamples=resamples,
         chosen=_chosen(networks, list(metrics)),
+        left_out=left_out,
     )
 
 
 def _chosen(networks: Sequence[NetworkResult], tasks: Sequence[str]) -> str | None:
-    """The network with the highest Δm on the validation rows."""
+    """The network with the highest Δm on the validation rows, over the tasks whose score alone there is not about 0."""
 
     def valid(network: NetworkResult) -> dict[str, float]:
         known = {name: network.tasks[name].valid for name in tasks if name in network.tasks}
@@ -167,6 +169,7 @@ def _chosen(networks: Sequence[NetworkResult], tasks: Sequence[str]) -> str | No
 
     reference = valid(networks[0])
     whole = [one for one in networks if one.kind == "network" and valid(one).keys() == reference.keys()]
-    if len(reference) < len(tasks) or not whole:
+    relative = {name: value for name, value in reference.items() if value >= LEAST}
+    if len(reference) < len(tasks) or not whole or not relative:
         return None
-    return max(whole, key=lambda one: float(delta_m(valid(one), reference))).name
+    return max(whole, key=lambda one: float(delta_m(valid(one), relative))).name

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from trunkline.insight.comparison.result import Comparison, NetworkResult
 from trunkline.insight.statistics.intervals import Interval
-from trunkline.insight.statistics.verdict import MEAN
+from trunkline.insight.statistics.verdict import MEAN, MEAN_OF_OTHERS
 
 DASH = "–"
 
 
 def markdown(comparison: Comparison) -> str:
     """The whole comparison: a table a task, one for all tasks together, and what may be said."""
-    parts = ["# Comparison", *(f"{line}  " for line in about(comparison))]
+    parts = ["# Comparison", "", comparison.sentence, "", *(f"{line}  " for line in about(comparison))]
     for task in comparison.metrics:
         parts += ["", f"## {task_title(comparison, task)}", "", *table(TASK_COLUMNS, task_rows(comparison, task))]
     parts += ["", "## All tasks", "", *table(WHOLE_COLUMNS, whole_rows(comparison))]
@@ -82,8 +82,14 @@ def conclusions(comparison: Comparison) -> list[str]:
         told.append(f"{task} alone with {setting}, as the validation rows choose")
     if comparison.chosen is not None and sum(one.kind == "network" for one in comparison.networks) > 1:
         told.append(f"the validation rows choose {comparison[comparison.chosen].label}")
+    told += left_out(comparison)
     missing = {name: why for one in comparison.networks for name, why in one.missing.items()}
     return told + [f"missing: {name}: {why}" for name, why in missing.items()]
+
+
+def left_out(comparison: Comparison) -> list[str]:
+    """Which tasks Δm is not taken over, and why."""
+    return [f"Δm leaves out {task}: {why}; see its own change" for task, why in comparison.left_out.items()]
 
 
 def _said(network: NetworkResult) -> str:
@@ -93,7 +99,7 @@ def _said(network: NetworkResult) -> str:
     for task, text in verdicts.items():
         if text not in clear:
             others.setdefault(text, []).append(task)
-    if network.verdict.startswith(MEAN):
+    if network.verdict.startswith((MEAN, MEAN_OF_OTHERS)):
         clear.append(network.verdict)
     if not clear and len(others) == 1:
         return next(iter(others))

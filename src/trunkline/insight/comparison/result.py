@@ -1,10 +1,11 @@
 """The result of a comparison."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
 from trunkline.errors import UserError
+from trunkline.insight.comparison.sentence import sentence
 from trunkline.insight.result_file import read_result
 from trunkline.insight.statistics.intervals import Interval
 
@@ -77,6 +78,7 @@ class Comparison:
         confidence: that all of them do.
         resamples: of the test rows.
         chosen: the network with the highest Δm on the validation rows; None where no seed was enough to tell.
+        left_out: tasks that Δm is not taken over, and why.
     """
 
     networks: list[NetworkResult]
@@ -88,6 +90,7 @@ class Comparison:
     confidence: float
     resamples: int
     chosen: str | None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> NetworkResult:
         """A network by its name or its label.
@@ -101,6 +104,23 @@ class Comparison:
         raise KeyError(name)
 
     @property
+    def subject(self) -> NetworkResult | None:
+        """The network that the last word is about: the chosen one, or else the first shared one."""
+        shared = [one for one in self.networks if one.kind == "network"]
+        return next((one for one in shared if one.name == self.chosen), shared[0] if shared else None)
+
+    @property
+    def sentence(self) -> str:
+        """What the comparison says, to be repeated: for which tasks sharing gains or loses, and by how much."""
+        return sentence(
+            self.subject,
+            self.metrics,
+            seeds=len(self.seeds),
+            confidence=self.confidence,
+            of_several=self.chosen is not None and sum(one.kind == "network" for one in self.networks) > 1,
+        )
+
+    @property
     def gains(self) -> list[tuple[str, str]]:
         """Network and task wherever sharing is seen to gain."""
         return self._where("gains")
@@ -111,8 +131,8 @@ class Comparison:
         return self._where("loses")
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
-        return asdict(self)
+        """In plain values, the sentence first."""
+        return {"sentence": self.sentence} | asdict(self)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -136,6 +156,8 @@ class Comparison:
             problem = "the first of its networks must be those of one task each"
         elif self.task_rows.keys() != self.metrics.keys():
             problem = "metrics and task_rows must hold the same tasks"
+        elif unknown := self.left_out.keys() - self.metrics.keys():
+            problem = f"left_out has a task {min(unknown)!r} that metrics does not have"
         elif strangers:
             problem = f"{strangers[0][0]} has a task {strangers[0][1]!r} that metrics does not have"
         elif self.chosen not in (None, *(network.name for network in self.networks)):

@@ -10,6 +10,9 @@ import yaml
 from trunkline.config import Config
 from trunkline.insight.lr_range.curve import Reading
 
+BACK = 0.5
+"""Share of ids that come back, below which the curve of a table of ids says little."""
+
 
 @final
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Sweep:
         losses: `[N]` smoothed, over the loss at the start, the mean over the tasks; None from where it was no number.
         control: `[N]` likewise with this subnet too at its configured rate.
         reading: what they say.
+        held: whether each rate was held for a training of its own; losses are then those of its last third.
     """
 
     subnet: str
@@ -33,6 +37,7 @@ class Sweep:
     losses: tuple[float | None, ...]
     control: tuple[float, ...]
     reading: Reading
+    held: bool = False
 
     @property
     def suggestion(self) -> float:
@@ -59,22 +64,30 @@ class Ranges:
         skipped: subnets that were not swept, with the reason.
         config: what was trained.
         passes: how often a sweep went through the training rows.
+        back: of the ids by which held rates are judged, the share that came back and so can show what a rate did.
     """
 
     sweeps: Mapping[str, Sweep]
     skipped: Mapping[str, str]
     config: Config
     passes: float
+    back: float = 1.0
 
     @property
     def note(self) -> str | None:
         """What makes the suggestions doubtful, if anything does."""
-        if self.passes <= 1:
-            return None
-        return (
-            f"a sweep goes through the training rows {self.passes:.1f} times: its losses are of rows that were learnt, "
-            "and a rate that overfits looks good; take fewer steps, smaller batches or more rows"
-        )
+        told = []
+        if self.passes > 1:
+            told.append(
+                f"a sweep goes through the training rows {self.passes:.1f} times: its losses are of rows that were "
+                "learnt, and a rate that overfits looks good; take fewer steps, or smaller batches"
+            )
+        if self.back < BACK:
+            told.append(
+                f"of the ids that embedding is judged by, {100 * self.back:.0f} % had been in an earlier batch, and "
+                "only those show what a rate does; take more steps, or larger batches"
+            )
+        return "\n".join(told) or None
 
     def to_yaml(self) -> str:
         """The `optimizer.subnets` block with the suggested rates; what else the config says there stays."""

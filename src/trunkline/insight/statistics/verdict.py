@@ -6,6 +6,8 @@ NO_DIFFERENCE = "no difference seen"
 ONE_SEED = "one seed cannot tell"
 MEAN = "the mean of all"
 """What Δm is a verdict on."""
+MEAN_OF_OTHERS = "the mean of the others"
+"""Likewise, where a task is left out of it."""
 NOTHING = "nothing to compare with"
 
 

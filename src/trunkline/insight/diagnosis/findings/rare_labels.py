@@ -1,10 +1,15 @@
 """Rare labels: too few positives among the validation rows to judge by."""
 
+import math
+
 from trunkline.insight.diagnosis.findings.finding import Finding
-from trunkline.insight.diagnosis.findings.observations import Observations
+from trunkline.insight.diagnosis.findings.observations import Judged, Observations
 from trunkline.insight.diagnosis.measures.interval import auc_interval
+from trunkline.tasks import TASK_KINDS
 
 KIND = "rare_labels"
+MOST_SHARE = 0.3
+"""Of all rows, for validation: the rest has to be learnt from."""
 SEVERITY = 0.5
 """Epochs are selected, and methods compared, by luck."""
 HALF_WIDTH = 0.1
@@ -16,10 +21,7 @@ def rare_labels(observations: Observations) -> list[Finding]:
     found = []
     for name, judged in (observations.judged or {}).items():
         rows = judged.positives + judged.negatives
-        low, high = 0.0, 1.0
-        if judged.auc is not None:
-            low, high = auc_interval(judged.auc, judged.positives, judged.negatives)
-        half = (high - low) / 2
+        half, low, high = _half(judged)
         if half > HALF_WIDTH:
             auc = (
                 "has no AUC"
@@ -38,13 +40,37 @@ def rare_labels(observations: Observations) -> list[Finding]:
                         "positives": judged.positives,
                         "negatives": judged.negatives,
                     },
-                    remedy=_remedy(observations),
+                    remedy=_remedy(observations, name, half),
                 )
             )
     return found
 
 
-def _remedy(observations: Observations) -> str:
-    split = observations.config.data.split
-    share = 0.3 if split is None else min(3 * split.valid, 0.3)
-    return "data.valid: more rows" if split is None else f"data.split.valid: {share:.2g}"
+def _remedy(observations: Observations, task: str, half: float) -> str:
+    """A larger share of the rows where one is enough; else an epoch that other tasks choose.
+
+    The width goes with one over the root of the rows. Rows that are not there are no remedy.
+    """
+    split, tasks = observations.config.data.split, observations.config.tasks
+    if split is None:
+        return f"data.split: {{by: random, valid: {MOST_SHARE}}}  # of all rows, instead of data.valid"
+    needed = math.ceil(100 * split.valid * (half / HALF_WIDTH) ** 2) / 100
+    if split.valid < needed <= MOST_SHARE:
+        return f"data.split.valid: {needed:g}"
+    others = [name for name in tasks if name != task and name not in _unsure(observations)]
+    if others:
+        headline = TASK_KINDS[tasks[others[0]].kind].headline
+        return f"training.select: {others[0]}.{headline}  # no share of these rows tells {task} well enough"
+    return "training.patience: null  # no share of these rows chooses an epoch; judge it over several data.split.seed"
+
+
+def _unsure(observations: Observations) -> list[str]:
+    return [name for name, one in (observations.judged or {}).items() if _half(one)[0] > HALF_WIDTH]
+
+
+def _half(judged: Judged) -> tuple[float, float, float]:
+    """Half the width of the AUC's interval, and its ends."""
+    low, high = 0.0, 1.0
+    if judged.auc is not None:
+        low, high = auc_interval(judged.auc, judged.positives, judged.negatives)
+    return (high - low) / 2, low, high
