@@ -22,6 +22,7 @@ from trunkline.runs.artifacts import write_fitted
 from trunkline.runs.files import write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.tables.frames import as_polars
+from trunkline.training.few_steps import warn_of_few_steps
 from trunkline.training.fit import Watcher, resolved, train_prepared
 from trunkline.training.loop import Loop
 from trunkline.training.tracking import check_trackers
@@ -103,6 +104,7 @@ def extend(
         whole = resolved(whole, data)
         write_text(place.config, whole.to_yaml())
         write_fitted(place.encoder, data.encoder, data.labels)
+        warn_of_few_steps(whole.training, data.stores)
         return train_prepared(
             whole,
             data,

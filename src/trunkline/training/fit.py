@@ -41,6 +41,7 @@ from trunkline.training.callbacks.guarded import Guarded, by_name, checked
 from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
+from trunkline.training.few_steps import warn_of_few_steps
 from trunkline.training.freeze import freeze
 from trunkline.training.loop import Loop
 from trunkline.training.same_run import check_same
@@ -134,6 +135,7 @@ def fit(
             config = resolved(config, data)
             write_text(run.config, config.to_yaml())
             write_fitted(run.encoder, data.encoder, data.labels)
+            warn_of_few_steps(config.training, data.stores)
         return train_prepared(
             config,
             data,
