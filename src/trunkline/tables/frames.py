@@ -51,8 +51,13 @@ def like(made: pl.DataFrame, given: Any) -> Any:
     """Estimates as the sort of frame that the rows came in: pandas with its index for pandas, polars for all else."""
     if not is_pandas(given):
         return made
+    return pandas_of(made, type(given), index=given.index)
+
+
+def pandas_of(made: pl.DataFrame, kind: Any, *, index: Any = None) -> Any:
+    """A pandas frame of that class, without importing pandas; pyarrow is not needed."""
     columns = {series.name: series.to_numpy() if series.dtype.is_numeric() else series.to_list() for series in made}
-    return type(given)(columns, index=given.index)
+    return kind(columns, index=index)
 
 
 def _from_array(array: np.ndarray) -> pl.DataFrame:
