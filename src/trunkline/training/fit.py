@@ -36,11 +36,12 @@ from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
 from trunkline.training.callbacks.checkpointing import Checkpointing
-from trunkline.training.callbacks.functions import Functions
+from trunkline.training.callbacks.functions import Functions, both
 from trunkline.training.callbacks.guarded import Guarded, by_name, checked
 from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
+from trunkline.training.display import display_for
 from trunkline.training.few_steps import warn_of_few_steps
 from trunkline.training.freeze import freeze
 from trunkline.training.loop import Loop
@@ -64,6 +65,7 @@ def fit(
     on_start: Callable[[Loop], None] | None = None,
     on_line: Watcher | None = None,
     callbacks: Sequence[Callback] = (),
+    progress: bool = True,
 ) -> Model:
     """Train, select the best epoch on the validation rows, and score it.
 
@@ -79,6 +81,7 @@ def fit(
         on_start: called once, before the first step, with the loop.
         on_line: called with every line of the history.
         callbacks: told of everything, after those of `training.callbacks`.
+        progress: show how it goes: a bar in a terminal, a table in a notebook, a line an epoch elsewhere, on stderr.
 
     Returns:
         The selected epoch's model; `.metrics` holds its scores, `.history` the lines.
@@ -136,16 +139,29 @@ def fit(
             write_text(run.config, config.to_yaml())
             write_fitted(run.encoder, data.encoder, data.labels)
             warn_of_few_steps(config.training, data.stores)
-        return train_prepared(
-            config,
-            data,
-            run,
-            resume=resume,
-            on_start=on_start,
-            on_line=on_line,
-            callbacks=callbacks,
-            holder=holder,
-        )
+        display = held.enter_context(display_for(progress))
+        try:
+            return train_prepared(
+                config,
+                data,
+                run,
+                resume=resume,
+                on_start=both(display.start, on_start),
+                on_line=both(display.line, on_line),
+                callbacks=callbacks,
+                holder=holder,
+            )
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(_how_to_go_on(run, kept=holder is None))
+            raise
+
+
+def _how_to_go_on(run: RunFolder, *, kept: bool) -> str:
+    """What to tell below the traceback of an interrupt, which is where a notebook's user looks."""
+    if not kept:
+        return "nothing is left of this training: a run that can go on lies in a folder, fit(…, out=FOLDER)"
+    so_far = f"; Model.load({str(run.path)!r}) is its best epoch so far" if run.model.exists() else ""
+    return f"the run goes on with fit(…, out={str(run.path)!r}, resume=True){so_far}"
 
 
 def train_prepared(
