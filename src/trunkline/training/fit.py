@@ -44,6 +44,7 @@ from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.display import display_for
 from trunkline.training.few_steps import warn_of_few_steps
 from trunkline.training.freeze import freeze
+from trunkline.training.going_on import tell_if_done
 from trunkline.training.loop import Loop
 from trunkline.training.same_run import check_same
 from trunkline.training.tracking import Tracking, check_trackers
@@ -122,10 +123,11 @@ def fit(
         if resume and run.config.exists() and not (run.checkpoint.exists() or run.model.exists()):
             resume, overwrite = False, True  # stopped before the first checkpoint: it begins anew
         if resume:
-            check_same(run, config)
+            goes_on = check_same(run, config)
             fitted = read_fitted(run.encoder, tasks)
             data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
             check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
+            write_text(run.config, goes_on.to_yaml())
         else:
             if run.holds_a_run() and not overwrite:
                 run.start()
@@ -236,6 +238,7 @@ def _train(
     state = Checkpoint(network, objective, optimizers, scaler, Progress(), by_name(users))
     if resume:
         state.load(run.checkpoint)
+        tell_if_done(run, config, state.progress)
     else:
         state.save(run.checkpoint)
     history = History(run.history, after=(state.progress.step, state.progress.epoch) if resume else None)
@@ -244,7 +247,8 @@ def _train(
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
-        run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
+        for file in (run.calibration, run.metrics, run.curves):  # of an earlier end of this run: of another network
+            file.unlink(missing_ok=True)
         write_tensors(run.model, network.state_dict(), facts)
 
     unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
