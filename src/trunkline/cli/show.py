@@ -55,12 +55,14 @@ class TrainingDisplay:
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
     """The scores of each part as a table, and how long the training took."""
-    for part in ("valid", "test"):
+    for part in ("valid", "test", "train"):
         if part in metrics:
-            print_table(part, metrics[part])
-    selected = metrics["selected_epoch"]
+            print_table("train: rows it learned from, optimistic" if part == "train" else part, metrics[part])
+    selected, chosen = metrics["selected_epoch"], "kept, the last one"
+    if metrics["score"] is not None:
+        chosen = f"selected by {metrics['select']}"
     print(
-        f"epoch {selected} of {metrics['epochs']} selected by {metrics['select']}; "
+        f"epoch {selected} of {metrics['epochs']} {chosen}; "
         f"{metrics['train_seconds']:.1f} s of training, {metrics['rows_per_second'] or 0:,.0f} rows/s"
     )
 

@@ -49,6 +49,7 @@ from trunkline.training.loop import Loop
 from trunkline.training.same_run import check_same
 from trunkline.training.tracking import Tracking, check_trackers
 from trunkline.training.unsure_tasks import unsure_tasks
+from trunkline.training.unvalidated import training_scores, warn_of_no_validation
 
 Watcher = Callable[[dict[str, Any]], None]
 
@@ -290,6 +291,9 @@ def _train(
         model.calibrators = fit_calibrators(asked, tasks, made, rows.labels, rows.weights)
         write_calibrators(run.calibration, model.calibrators)
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
+    if not raws:
+        seen = training_scores(model.network, data.stores["train"], device, size=c.batch_size, amp=c.amp)
+        found["train"] = seen, {}
     write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
     write_json(
@@ -307,6 +311,7 @@ def _train(
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
         },
     )
+    warn_of_no_validation(batches)
     return model
 
 
