@@ -169,7 +169,7 @@ class Model:
         `<task>_<class>`, the probability of each. Any other gives `<task>` in the label's unit and what its likelihood
         has beside it (`<task>_low` and `<task>_high`, the ends of a 90 % interval, `<task>_sigma`, …); where the
         likelihood has no width of its own, `<task>_sigma` is the root mean squared error over the run's validation
-        rows. Calibrated tasks are calibrated here.
+        rows. Calibrated tasks are calibrated here. All numbers are float64, of every kind of task.
 
         Raises:
             UserError: a feature column that is missing or holds what it cannot; further columns are ignored.
@@ -247,7 +247,7 @@ class Model:
         for task in self.network.tasks:
             columns += self._columns(task, made[task.name])
             if task.space is not None:
-                own = task.estimate(raws[task.name]).float()
+                own = task.estimate(raws[task.name])
                 columns.append(pl.Series(f"{task.name}_given_{task.space}", own.numpy()))
         return pl.DataFrame(columns)
 
@@ -359,10 +359,10 @@ class Model:
             columns = [pl.Series(name, [classes[i] for i in best], dtype=pl.Series(classes).dtype)]
             probabilities = estimate.unbind(1)
             return columns + [
-                pl.Series(f"{name}_{value}", p.float().numpy()) for value, p in zip(classes, probabilities, strict=True)
+                pl.Series(f"{name}_{value}", p.numpy()) for value, p in zip(classes, probabilities, strict=True)
             ]
         if isinstance(task, Binary):
-            return [pl.Series(name, estimate.float().numpy())]
+            return [pl.Series(name, estimate.numpy())]
         columns = [pl.Series(name, estimate.numpy())]
         columns += [pl.Series(f"{name}_{suffix}", values.numpy()) for suffix, values in task.details(raw).items()]
         if task.residual_scale:

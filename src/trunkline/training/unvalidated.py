@@ -36,7 +36,7 @@ def warn_of_no_validation(parts: Collection[str]) -> None:
         return
     told = "" if "test" in parts else " Its scores are of training rows, which are optimistic."
     logging.getLogger("trunkline").warning(
-        "no validation rows: the last epoch is kept, be it the best or not.%s Hold some back with %s, or name data.valid",
+        "no validation rows: the last epoch is kept, best or not.%s Hold some back with %s, or name data.valid",
         told,
         SPLIT,
     )
