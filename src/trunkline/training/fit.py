@@ -278,6 +278,11 @@ def _train(
         loop()
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from error.__cause__
+    if not run.model.exists():
+        raise UserError(
+            "the training was stopped before its first epoch, by loop.stop() in on_start: there is no model to give; "
+            f"stop in on_epoch, or leave that callback out and go on from {run.checkpoint} with --resume"
+        )
     model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
         part: raw_outputs(model.network, batches[part], device, amp=c.amp)

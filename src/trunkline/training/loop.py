@@ -300,17 +300,26 @@ class Loop:
             if isinstance(callback, Guarded):
                 callback.on_epoch(self, line)
                 callback.on_line(self, line)
+                self.check_parameters(after=callback.name)
         self._keep(meter, clock)
 
-    def check_parameters(self) -> None:
-        """Refuse a network that no longer holds numbers.
+    def check_parameters(self, *, after: str | None = None) -> None:
+        """Refuse a network that no longer holds numbers, in its parameters or in what it learnt beside them.
+
+        Args:
+            after: the callback that was called last, where the network was sound before.
 
         Raises:
             UserError: it does not.
         """
-        if not torch.stack([parameter.detach().sum() for parameter in self.network.parameters()]).isfinite().all():
-            step = self.state.progress.step - 1
-            raise UserError(f"the network's parameters are not numbers after step {step}; lower optimizer.lr")
+        beside = [b for name, b in self.network.named_buffers() if b.is_floating_point() and "fork." not in name]
+        sums = [tensor.detach().sum().isfinite() for tensor in (*self.network.parameters(), *beside)]
+        if not torch.stack(sums).all():
+            step, told = self.state.progress.step - 1, "the network's parameters are not numbers"
+            if after is not None:
+                raise UserError(f"{told} after callback {after}; it wrote them: mend it or leave it out")
+            users = ", ".join(one.name for one in self.callbacks if isinstance(one, Guarded))
+            raise UserError(f"{told} after step {step}; lower optimizer.lr{users and f', or mend {users}'}")
 
     def gates(self, batch: Batch) -> dict[str, Any]:
         """What the gates do on a batch; see `gate_facts`."""
