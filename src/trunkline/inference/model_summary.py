@@ -76,8 +76,8 @@ class Summary:
         head = "".join(f"<th>{name}</th>" for name in ("task", "kind", "score", "rows"))
         told = f"; {escape(self.told)}" if self.told else ""
         return (
-            f"<table><caption>Model of {escape(str(self.path))}{told}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<div>Model of {escape(str(self.path))}{told}</div>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
 
