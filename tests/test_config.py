@@ -162,8 +162,8 @@ def test_a_misspelt_choice_is_answered_with_the_right_one(path, value, words):
         ("network.towers.hidden", "wide"),
         ("data.split.valid", 1.0),
         ("data.train", 3),
-        ("tasks.click.label", 3),
-        ("tasks.topic.reads", 3),
+        ("tasks.click.label", 3.5),
+        ("tasks.topic.reads", 3.5),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_place(path, value):

@@ -54,6 +54,7 @@ class Problems:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint `"; did you mean 'x'?"` for a misspelt name, or an empty string."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """A hint `"; did you mean 'x'?"` for a misspelt name, or an empty string; never one of our own, as `__row__`."""
+    users = [one for one in known if not (one.startswith("__") and one.endswith("__"))]
+    close = get_close_matches(name, users, n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""

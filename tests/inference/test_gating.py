@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from trunkline import UserError, fit
-from trunkline.cli.show import epoch_text
 from trunkline.inference.gating import UNUSED, gate_facts, unused_experts
 from trunkline.nn.inputs import Ragged
 from trunkline.sharing.gating import SoftmaxGate
+from trunkline.training.display.text import epoch_text
 
 
 def shares(*rows):

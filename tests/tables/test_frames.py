@@ -1,5 +1,7 @@
 """Rows as people hold them in a program."""
 
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -105,3 +107,46 @@ def test_estimates_come_back_with_the_index():
     assert back.index.tolist() == [7, 3]
     assert back["click"].tolist() == [0.5, 0.25]
     assert like(made, {"x": [1, 2]}) is made
+
+
+HABITS = {
+    "a frame": lambda frame: frame,
+    "its columns": lambda frame: {name: frame[name] for name in frame},
+    "their arrays": lambda frame: {name: frame[name].array for name in frame},
+    "its records": lambda frame: frame.to_dict("records"),
+}
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_pandas_in_any_form_needs_no_pyarrow(habit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    frame = pd.DataFrame(
+        {
+            "text": pd.array(["a", None, "b"], dtype="string"),
+            "count": pd.array([1, None, 3], dtype="Int64"),
+            "flag": pd.array([True, None, False], dtype="boolean"),
+            "x": [0.5, np.nan, 1.5],
+            "day": pd.to_datetime(["2024-01-01", None, "2024-01-02"]),
+        }
+    )
+    found = as_polars(HABITS[habit](frame))
+    assert found.columns == list(frame)
+    for name in frame:
+        expected = [None if pd.isna(value) else value for value in frame[name].tolist()]
+        assert found[name].to_list() == expected
+
+
+def test_pandas_in_a_numpy_array_of_objects():
+    frame = pd.DataFrame({"a": pd.array(["x", None], dtype="string"), "b": [1.0, np.nan]})
+    assert as_polars(frame.to_numpy()).to_dict(as_series=False) == {"0": ["x", None], "1": [1.0, None]}
+
+
+def test_what_needs_a_package_names_its_extra(monkeypatch):
+    class Foreign:
+        def __arrow_c_stream__(self, requested_schema=None):
+            raise ImportError("Import pyarrow failed.")
+
+    with pytest.raises(UserError, match=r"Foreign need a package .*pip install 'trunkline\[pandas\]'"):
+        as_polars(Foreign())
+    with pytest.raises(UserError, match="not as Series"):
+        as_polars(pd.Series(["a"]))

@@ -63,7 +63,7 @@ class Callback:
         """After every step."""
 
     def on_line(self, loop: Training, line: Line) -> None:
-        """A line of the history, every `log_every` steps and after every epoch; the latter has the key `valid`."""
+        """A line of the history: every `log_every` steps, at an epoch's last one, and of an epoch (with `valid`)."""
 
     def on_epoch(self, loop: Training, line: Line) -> None:
         """After every epoch, once the validation rows are scored; `line` is the one that is about to be told."""

@@ -6,7 +6,6 @@ from typing import final
 from rich.console import Console
 from rich.table import Table
 
-from trunkline.cli.show import epoch_text
 from trunkline.cli.work_bar import WorkBar
 from trunkline.insight.comparison.jobs import Job
 from trunkline.insight.comparison.markdown import (
@@ -20,6 +19,7 @@ from trunkline.insight.comparison.markdown import (
 )
 from trunkline.insight.comparison.result import Comparison
 from trunkline.insight.parallel.pool import Event
+from trunkline.training.display.text import epoch_text
 
 _NARROWEST = 6
 """Characters of the first column."""

@@ -58,7 +58,7 @@ def demo(
         frame.write_parquet(directory / f"{part}.parquet")
     config.write_text(CONFIG.format(folder=directory), encoding="utf-8")
     with TrainingDisplay() as display:
-        model = fit(config, out=run, overwrite=overwrite, on_start=display.start, on_line=display.line)
+        model = fit(config, out=run, overwrite=overwrite, on_start=display.start, on_line=display.line, progress=False)
     show_against_truth(model, parts["test"])
     shown = replace(read_run(run), insight=find_insight(run, lambda step: None))
     write_report([shown], directory / "report.html")
@@ -74,7 +74,7 @@ def show_against_truth(model: Any, test: "pl.DataFrame") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from trunkline.cli.show import number
+    from trunkline.training.display.text import number
 
     table = Table(title="test rows", title_justify="left")
     for column in ("task", "score", "trained", "best possible", "no model", "of the way"):

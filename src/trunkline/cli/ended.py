@@ -5,13 +5,13 @@ from typing import final
 from rich.console import Console
 from rich.table import Table
 
-from trunkline.cli.show import number
 from trunkline.inference.model import Model
 from trunkline.insight.diagnosis.after_training import Verdict, judge
 from trunkline.insight.diagnosis.telling import told
 from trunkline.insight.quality.task_quality import TaskQuality
 from trunkline.insight.statistics.intervals import Interval
 from trunkline.preparation.data import Data
+from trunkline.training.display.text import number
 
 
 @final

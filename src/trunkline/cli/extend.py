@@ -37,6 +37,7 @@ def extend(
                 overwrite=overwrite,
                 on_start=display.start,
                 on_line=display.line,
+                progress=False,
             )
     except KeyboardInterrupt:
         raise interrupted(display.started, folder, folder / "config.yaml") from None

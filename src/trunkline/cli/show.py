@@ -7,41 +7,38 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from trunkline.callbacks import Line
 from trunkline.metrics.choice import choices
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
+from trunkline.training.display import TerminalDisplay
+from trunkline.training.display.text import number
 from trunkline.training.loop import Loop
 
 
 @final
 class TrainingDisplay:
-    """A progress bar with rows a second, losses and their weights, and a line an epoch.
+    """What the terminal shows of a training; nothing but errors where it is to be quiet.
 
     Args:
         quiet: show nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.started = False
-        self.console = Console(stderr=True, quiet=quiet, soft_wrap=True)
-        self.bar = Progress(
-            BarColumn(bar_width=20),
-            TextColumn("epoch {task.fields[epoch]} · {task.fields[speed]} · {task.fields[losses]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=quiet or not self.console.is_terminal,
-        )
-        self._task: TaskID | None = None
+        self._display = TerminalDisplay(Console(stderr=True, quiet=quiet, soft_wrap=True))
+        self._quiet = quiet
         self._logger = logging.getLogger("trunkline")
+
+    @property
+    def started(self) -> bool:
+        """Whether the training has begun."""
+        return self._display.started
 
     def __enter__(self) -> Self:
         self._level = self._logger.level
-        if self.console.quiet:
+        if self._quiet:
             self._logger.setLevel(logging.ERROR)
         return self
 
@@ -49,61 +46,27 @@ class TrainingDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._logger.setLevel(self._level)
-        self.bar.stop()
+        self._display.close()
 
     def start(self, loop: Loop) -> None:
         """Say what is about to be trained, and begin the bar."""
-        self.started = True
-        parameters = sum(p.numel() for p in loop.network.parameters())
-        rows = {"training": loop.train, "validation": loop.valid}
-        counted = ", ".join(f"{len(b.store):,} {name} rows" for name, b in rows.items() if b is not None)
-        self.console.print(f"{counted}; {parameters:,} parameters on {loop.device}", highlight=False)
-        done = loop.state.progress.step
-        self.bar.start()
-        self._task = self.bar.add_task(
-            "", total=len(loop.train) * loop.epochs, completed=done, epoch=1, speed="", losses=""
-        )
+        self._display.start(loop)
 
     def line(self, line: Line) -> None:
         """Show a line of the history."""
-        if "valid" in line:
-            self.console.print(epoch_text(line), highlight=False)
-        elif self._task is not None:
-            losses = "  ".join(
-                f"{name} {loss:.4f}×{line['weights'][name]:.3g}"
-                for name, loss in line["losses"].items()
-                if loss is not None
-            )
-            self.bar.update(
-                self._task,
-                completed=line["step"],
-                epoch=line["epoch"] + 1,
-                speed=f"{line['rows_per_second']:,.0f} rows/s",
-                losses=losses,
-            )
-
-
-def epoch_text(line: Mapping[str, Any]) -> str:
-    """`epoch 3: click auc 0.7512 …  score 0.7011 *`, the star for the best so far; and which experts no gate uses."""
-    text = f"epoch {line['epoch'] + 1}:"
-    if line["valid"] is not None:
-        for name, scores in line["valid"].items():
-            metric = next(iter(scores))
-            text += f"  {name} {metric} {number(scores[metric])}"
-        text += f"  score {number(line['score'])}"
-    text += " *" if line["best"] else ""
-    unused = line.get("unused_experts")
-    return f"{text}\n  used by no gate: {', '.join(unused)}" if unused else text
+        self._display.line(line)
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
     """The scores of each part as a table, and how long the training took."""
-    for part in ("valid", "test"):
+    for part in ("valid", "test", "train"):
         if part in metrics:
-            print_table(part, metrics[part])
-    selected = metrics["selected_epoch"]
+            print_table("train: rows it learned from, optimistic" if part == "train" else part, metrics[part])
+    selected, chosen = metrics["selected_epoch"], "kept, the last one"
+    if metrics["score"] is not None:
+        chosen = f"selected by {metrics['select']}"
     print(
-        f"epoch {selected} of {metrics['epochs']} selected by {metrics['select']}; "
+        f"epoch {selected} of {metrics['epochs']} {chosen}; "
         f"{metrics['train_seconds']:.1f} s of training, {metrics['rows_per_second'] or 0:,.0f} rows/s"
     )
 
@@ -130,12 +93,3 @@ def print_table(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
         for name in names:
             table.add_row(name, *(number(scores[name][column]) for column in columns))
         Console().print(table, "")
-
-
-def number(value: float | int | None) -> str:
-    """Four digits that matter; a dash where there is no value."""
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"

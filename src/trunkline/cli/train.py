@@ -43,6 +43,7 @@ def train(
                 on_start=display.start,
                 on_line=display.line,
                 on_trained=None if quiet else ended.judge,
+                progress=False,
             )
     except KeyboardInterrupt:
         raise interrupted(display.started, folder, config, set_ or []) from None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trunkline.config.section import Paths, Section
+from trunkline.config.section import Name, Paths, Section
 from trunkline.errors import Problems, UserError
 from trunkline.tables.database import DatabaseTable
 from trunkline.tables.dialect import Dialect
@@ -16,7 +16,7 @@ class SplitConfig(Section):
 
     by: Literal["time", "group", "random"]
     """time: the latest rows are test, those before them validation; group: all rows of a group on one side; random."""
-    column: str | None = None
+    column: Name | None = None
     """The time or the group."""
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of rows, or of groups, for validation."""
@@ -30,7 +30,7 @@ class SplitConfig(Section):
     """Of times that are text, such as %d/%m/%Y; found in the rows unless given."""
     zone: str | None = None
     """Of times that name none, such as Europe/Berlin."""
-    stratify: bool | list[str] = True
+    stratify: bool | list[Name] = True
     """Whether a random split spreads each value of labels with classes evenly; or the columns that it so spreads."""
     result: dict[str, Any] | None = None
     """Written by a run: rows of each part and where time was cut; ignored when read."""
@@ -55,7 +55,7 @@ class DataConfig(Section):
     """Test rows, likewise; they are scored once, at the end."""
     split: SplitConfig | None = None
     """Cuts train into the parts that have no file."""
-    ignore: list[str] = Field(default_factory=list)
+    ignore: list[Name] = Field(default_factory=list)
     """Columns that are no features under `features: auto`."""
     null_values: list[str] = Field(default_factory=list)
     """Texts that mean "missing" in CSV files."""

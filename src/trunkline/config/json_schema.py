@@ -1,7 +1,8 @@
 """The config's JSON Schema, for editors: every key, what it does, and the options of everything chosen by name."""
 
 import inspect
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import PydanticUserError, TypeAdapter
 from trunkline.balance.methods import GRADIENTS, OBJECTIVES
 from trunkline.callbacks import CALLBACKS
 from trunkline.config.root import Config
+from trunkline.errors import UserError
 from trunkline.metrics import METRICS
 from trunkline.nn.interaction import INTERACTIONS
 from trunkline.nn.numeric_embedding import NUMBERS
@@ -43,7 +45,7 @@ def json_schema() -> Schema:
     task = definitions["TaskConfig"]
     common = {name: value for name, value in task["properties"].items() if name != "kind"}
     common["reads"] = {"anyOf": [{"type": "string"}, common["reads"]]} | _described(common["reads"])
-    some = {"enum": [*METRICS]}
+    some = {"enum": [*_usable(METRICS)]}
     common["metrics"] = {"anyOf": [some, {"type": "array", "items": some}]} | _described(common["metrics"])
     definitions["TaskConfig"] = _choice(TASK_KINDS, common=common)
     definitions.pop("Chosen", None)
@@ -58,7 +60,11 @@ def _choice(
     also: Any = (),
     per_task: bool = False,
 ) -> Schema:
-    """A name alone, or a name with its options; `per_task` as in `chosen`."""
+    """A name alone, or a name with its options; `per_task` as in `chosen`.
+
+    A name that an installed package offers and cannot give is left out.
+    """
+    names = list(_usable(table))
     objects = [
         {
             "type": "object",
@@ -74,9 +80,20 @@ def _choice(
             ],
             "additionalProperties": False,
         }
-        for name in table
+        for name in names
     ]
-    return {"anyOf": [{"enum": [*table, *also]}, *objects]}
+    return {"anyOf": [{"enum": [*names, *also]}, *objects]}
+
+
+def _usable(table: Registry[Any]) -> Iterator[str]:
+    """The names of a table whose classes can be had; of the others a warning says why not."""
+    for name in table:
+        try:
+            _own(table, name)
+        except UserError as error:
+            logging.getLogger("trunkline").warning("left out of the schema: %s", "; ".join(error.problems))
+        else:
+            yield name
 
 
 def _own(table: Registry[Any], name: str) -> Options:

@@ -13,7 +13,7 @@ from trunkline.config.features import AnyFeature, FeatureConfig
 from trunkline.config.messages import in_users_words
 from trunkline.config.network import NetworkConfig
 from trunkline.config.optimizer import OptimizerConfig
-from trunkline.config.section import Section
+from trunkline.config.section import Section, as_name
 from trunkline.config.tasks import AnyTask
 from trunkline.config.training import TrainingConfig
 from trunkline.config.tune import TuneConfig
@@ -124,7 +124,7 @@ class Config(Section):
         if isinstance(source, (str, Path)):
             name, raw = str(source), load_yaml(Path(source))
         else:
-            raw = source.model_dump() if isinstance(source, Config) else dict(source)
+            raw = source.model_dump() if isinstance(source, Config) else _named(source)
         for path, value in (overrides or {}).items():
             put(raw, _OLD_PATHS.get(path, path), value)
         try:
@@ -135,3 +135,9 @@ class Config(Section):
     def to_yaml(self) -> str:
         """The whole config with every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _named(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A program's config in which tasks and features may be called by numbers, as columns of arrays are."""
+    named = {key: raw[key] for key in ("tasks", "features") if isinstance(raw.get(key), Mapping)}
+    return {**raw, **{key: {as_name(name): one for name, one in inside.items()} for key, inside in named.items()}}

@@ -2,10 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -20,6 +22,15 @@ from trunkline.registry import Options
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Paths = str | list[str]
+
+
+def as_name(value: Any) -> Any:
+    """A whole number that names a column or a task is its digits: frames and arrays call columns 0, 1, 2."""
+    return str(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, BeforeValidator(as_name)]
+"""Of a column, or of a task."""
 
 
 class Section(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from trunkline.config.section import Chosen, chosen
+from trunkline.config.section import Chosen, Name, as_name, chosen
 from trunkline.errors import UserError
 from trunkline.registry import Options
 from trunkline.tables.number_format import NumberFormat
@@ -23,7 +23,8 @@ def _options(kind: str) -> Options:
 
 def _as_tuple(value: Any) -> Any:
     """One name is short for a list of it."""
-    return (value,) if isinstance(value, str) else value
+    one = as_name(value)
+    return (one,) if isinstance(one, str) else value
 
 
 def _names(value: Any) -> Any:
@@ -54,11 +55,11 @@ def _number_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
 class TaskConfig(Chosen):
     """A task; see `tasks.Task`, and the kind's class for options of its own."""
 
-    label: str | None = None
+    label: Name | None = None
     """Column of the label; the task's name unless given."""
-    where: str | None = None
+    where: Name | None = None
     """A binary task: only rows in which it happened count."""
-    space: str | None = None
+    space: Name | None = None
     """A binary task without which this one cannot happen: trained over all rows through the joint probability."""
     values: dict[str, Annotated[str | float | None, BeforeValidator(_none_if_missing)]] | None = None
     """What words and numbers in the label's column stand for: `{bought: 1, returned: 0, "?": missing}`."""
@@ -66,9 +67,9 @@ class TaskConfig(Chosen):
     """Words and numbers in the label's column that mean "not observed"."""
     format: Annotated[dict[str, Any] | None, AfterValidator(_number_format)] = None
     """How numbers are written in the label's column where people wrote them: `{decimal: ",", strip: "€"}`."""
-    weight: str | None = None
+    weight: Name | None = None
     """Column of row weights, 0 or above."""
-    reads: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    reads: Annotated[tuple[Name, ...], BeforeValidator(_as_tuple)] = ()
     """Tasks whose estimates this tower receives."""
     gradient: Literal["stop", "flow"] = "stop"
     """Whether this task's loss may reach the towers whose estimates it takes."""

@@ -47,7 +47,7 @@ class TrainingConfig(Section):
     compile: bool = False
     """Whether `torch.compile` turns the network into fused code; the first steps then take longer."""
     log_every: Positive = 50
-    """Steps between two lines of the history."""
+    """Steps between two lines of the history; an epoch's last step has one in any case."""
     log_gradients: bool = False
     """Whether those lines hold the norms and cosines of the tasks' gradients."""
     checkpoint_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 10

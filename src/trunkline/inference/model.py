@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import polars as pl
 import torch
@@ -19,6 +19,9 @@ from trunkline.config.yaml_file import load_yaml
 from trunkline.errors import Problems, UserError, did_you_mean
 from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.model_summary import Summary
+from trunkline.inference.saving import save_run
+from trunkline.inference.score_table import score_table
 from trunkline.metrics import Scores
 from trunkline.network import Network
 from trunkline.runs.artifacts import read_fitted
@@ -33,6 +36,9 @@ from trunkline.tables.prefetch import ahead
 from trunkline.tables.source import Files
 from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.untrusted import read_json
+
+if TYPE_CHECKING:
+    from trunkline.report.inline import InlineReport
 
 CHUNK = 65_536
 """Rows read and encoded at a time."""
@@ -163,7 +169,7 @@ class Model:
         `<task>_<class>`, the probability of each. Any other gives `<task>` in the label's unit and what its likelihood
         has beside it (`<task>_low` and `<task>_high`, the ends of a 90 % interval, `<task>_sigma`, …); where the
         likelihood has no width of its own, `<task>_sigma` is the root mean squared error over the run's validation
-        rows. Calibrated tasks are calibrated here.
+        rows. Calibrated tasks are calibrated here. All numbers are float64, of every kind of task.
 
         Raises:
             UserError: a feature column that is missing or holds what it cannot; further columns are ignored.
@@ -174,15 +180,61 @@ class Model:
         """The same as calling the model: estimates `[N]` rows for rows; see `__call__`."""
         return self(frame)
 
+    @property
+    def tasks(self) -> dict[str, str]:
+        """`{task: kind}`."""
+        return {task.name: task.kind for task in self.network.tasks}
+
+    def score(self, data: Any) -> Any:
+        """What `trunkline evaluate` prints, as a frame: a row a task, a column a metric, `rows` scored.
+
+        Pandas in, pandas out; polars for everything else.
+
+        Args:
+            data: labelled rows, as in `evaluate`.
+
+        Raises:
+            UserError: what reading and encoding find wrong.
+        """
+        return score_table(self.evaluate(data), data)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model into a folder from which `Model.load` makes one with the same estimates, to the bit.
+
+        It is a run like any other, with history and checkpoint. A model that was trained without `out` lives in a
+        temporary folder, and goes with it unless it is saved.
+
+        Args:
+            folder: where to.
+            overwrite: replace a run that lies there.
+
+        Raises:
+            UserError: the folder is the model's own, or holds another run; it cannot be written.
+        """
+        target = RunFolder(Path(folder))
+        tensors, source = self.network.state_dict(), RunFolder(self.path)
+        save_run(source, target, tensors, calibrators=self.calibrators, overwrite=overwrite)
+        return target.path
+
+    def report(self, *, quick: bool = False) -> "InlineReport":
+        """The run's page: shown where a notebook's cell ends with it; elsewhere it says where its file is.
+
+        Args:
+            quick: draw what the run holds; look for nothing in it and its rows.
+
+        Raises:
+            UserError: the run's files cannot be read, or the page cannot be written.
+        """
+        from trunkline.report.inline import inline_report
+
+        return inline_report(self.path, quick=quick)
+
     def __repr__(self) -> str:
-        """The tasks, each with its headline score on validation rows where the run has ended and had some."""
-        path = RunFolder(self.path).metrics
-        scores = self.metrics.get("valid", {}) if path.exists() else {}
-        told = []
-        for task in self.network.tasks:
-            score = scores.get(task.name, {}).get(task.headline)
-            told.append(f"{task.name} ({task.kind}{'' if score is None else f', {task.headline} {score:.3f}'})")
-        return f"Model of {self.path}: {', '.join(told)}"
+        """The tasks, each with its headline score on the validation rows of the selected epoch, where there are any."""
+        return Summary.of(self.path, self.network.tasks).text()
+
+    def _repr_html_(self) -> str:
+        return Summary.of(self.path, self.network.tasks).html()
 
     def estimate(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`__call__` for polars."""
@@ -195,7 +247,7 @@ class Model:
         for task in self.network.tasks:
             columns += self._columns(task, made[task.name])
             if task.space is not None:
-                own = task.estimate(raws[task.name]).float()
+                own = task.estimate(raws[task.name])
                 columns.append(pl.Series(f"{task.name}_given_{task.space}", own.numpy()))
         return pl.DataFrame(columns)
 
@@ -308,10 +360,10 @@ class Model:
             columns = [pl.Series(name, [classes[i] for i in best], dtype=pl.Series(classes).dtype)]
             probabilities = estimate.unbind(1)
             return columns + [
-                pl.Series(f"{name}_{value}", p.float().numpy()) for value, p in zip(classes, probabilities, strict=True)
+                pl.Series(f"{name}_{value}", p.numpy()) for value, p in zip(classes, probabilities, strict=True)
             ]
         if isinstance(task, Binary):
-            return [pl.Series(name, estimate.float().numpy())]
+            return [pl.Series(name, estimate.numpy())]
         columns = [pl.Series(name, estimate.numpy())]
         columns += [pl.Series(f"{name}_{suffix}", values.numpy()) for suffix, values in task.details(raw).items()]
         if task.residual_scale:

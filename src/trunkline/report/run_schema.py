@@ -24,6 +24,7 @@ class _Metrics:
     rows_per_second: float | None = None
     valid: dict[str, Numbers] = field(default_factory=dict)
     test: dict[str, Numbers] = field(default_factory=dict)
+    train: dict[str, Numbers] = field(default_factory=dict)
     uncalibrated: dict[str, dict[str, Numbers]] = field(default_factory=dict)
 
 

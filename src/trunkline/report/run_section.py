@@ -65,13 +65,14 @@ def _facts(run: Run) -> str:
 def _scores(run: Run) -> str:
     """A table of metrics for the tasks that share theirs, of each part."""
     parts = []
-    for part in ("valid", "test"):
+    for part in ("valid", "test", "train"):
+        title = "train: rows it learned from, optimistic" if part == "train" else part
         alike: dict[tuple[str, ...], list[str]] = {}
         for name, values in run.metrics.get(part, {}).items():
             alike.setdefault(tuple(values), []).append(name)
         for columns, names in alike.items():
             rows = [[name, *(run.metrics[part][name][column] for column in columns)] for name in names]
-            parts.append(table([part, *(column.replace("_", " ") for column in columns)], rows))
+            parts.append(table([title, *(column.replace("_", " ") for column in columns)], rows))
     before = run.metrics.get("uncalibrated", {})
     for part, tasks in before.items():
         for name, values in tasks.items():

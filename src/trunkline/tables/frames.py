@@ -1,5 +1,6 @@
 """Data frames: polars inside; pandas, Arrow tables, columns and records for who brings those."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,11 +30,17 @@ def as_polars(frame: Any) -> pl.DataFrame:
         return _from_array(frame)
     try:
         if isinstance(frame, Mapping):
-            return pl.DataFrame({str(name): values for name, values in frame.items()})
+            return pl.DataFrame({str(name): _brought(str(name), values) for name, values in frame.items()})
         if isinstance(frame, Sequence) and frame and all(isinstance(row, Mapping) for row in frame):
-            return pl.from_dicts([{str(name): value for name, value in row.items()} for row in frame])
-        if hasattr(frame, "__arrow_c_stream__"):
+            records = [{str(name): None if _missing(value) else value for name, value in row.items()} for row in frame]
+            return pl.from_dicts(records, infer_schema_length=None)
+        if hasattr(frame, "__arrow_c_stream__") and not _of_pandas(frame):
             return pl.DataFrame(frame)
+    except ImportError as error:
+        raise UserError(
+            f"rows as {type(frame).__name__} need a package that is not installed ({str(error).splitlines()[0]}): "
+            "pip install 'trunkline[pandas]'"
+        ) from error
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"the rows make no table: {str(error).splitlines()[0]}") from error
     raise UserError(
@@ -44,15 +51,36 @@ def as_polars(frame: Any) -> pl.DataFrame:
 
 def is_pandas(frame: Any) -> bool:
     """Whether it is a pandas frame, without importing pandas."""
-    return type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns")
+    return _of_pandas(frame) and hasattr(frame, "columns")
+
+
+def _of_pandas(thing: Any) -> bool:
+    return type(thing).__module__.partition(".")[0] == "pandas"
+
+
+def _missing(value: Any) -> bool:
+    """Whether it is what NumPy or pandas has in place of nothing."""
+    return (isinstance(value, float) and value != value) or (
+        _of_pandas(value) and type(value).__name__ in ("NAType", "NaTType")
+    )
+
+
+def _brought(name: str, values: Any) -> Any:
+    """A column of a mapping; one of pandas as those of its frames are read, so that pyarrow is not needed."""
+    return _column(name, sys.modules["pandas"].Series(values)) if _of_pandas(values) else values
 
 
 def like(made: pl.DataFrame, given: Any) -> Any:
     """Estimates as the sort of frame that the rows came in: pandas with its index for pandas, polars for all else."""
     if not is_pandas(given):
         return made
+    return pandas_of(made, type(given), index=given.index)
+
+
+def pandas_of(made: pl.DataFrame, kind: Any, *, index: Any = None) -> Any:
+    """A pandas frame of that class, without importing pandas; pyarrow is not needed."""
     columns = {series.name: series.to_numpy() if series.dtype.is_numeric() else series.to_list() for series in made}
-    return type(given)(columns, index=given.index)
+    return kind(columns, index=index)
 
 
 def _from_array(array: np.ndarray) -> pl.DataFrame:
@@ -119,7 +147,7 @@ def _series(name: str, values: np.ndarray) -> pl.Series:
         return pl.Series(name, np.ascontiguousarray(values.astype(f"{values.dtype.kind}8[{finer}]")))
     if values.dtype.kind == "c":
         raise UserError(f"column {name!r} is {values.dtype}; write its real and imaginary parts as columns")
-    plain = [None if isinstance(value, float) and value != value else value for value in values.tolist()]
+    plain = [None if _missing(value) else value for value in values.tolist()]
     plain = [value.item() if isinstance(value, np.generic) else value for value in plain]
     sorts = {"number" if type(value) in (int, float) else type(value).__name__ for value in plain if value is not None}
     try:

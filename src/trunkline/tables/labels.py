@@ -82,7 +82,7 @@ class Labels:
             if task.weight is None:
                 continue
             if task.weight not in frame.columns:
-                hint = did_you_mean(task.weight, frame.columns)
+                hint = did_you_mean(task.weight, frame.columns) or "; add it, with 1 for rows that count as any other"
                 problems.add(f"task {task.name}: weight column {task.weight!r} is not in the table{hint}")
                 continue
             series = frame[task.weight]

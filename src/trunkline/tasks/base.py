@@ -11,7 +11,7 @@ from torch import Tensor
 from trunkline.errors import UserError
 from trunkline.tasks.facts import LabelFacts
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 INTERVAL = 0.9
 """Share of the labels that an interval is meant to hold."""
 
@@ -82,7 +82,7 @@ class Task(ABC):
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise UserError(f"task name {self.name!r}: use letters, digits, '_' and '-', starting with a letter or '_'")
+            raise UserError(f"task name {self.name!r}: use letters, digits, '_' and '-', not '-' first")
         if isinstance(self.reads, str):
             raise UserError(f"task {self.name}: reads is {self.reads!r}; give a tuple: ({self.reads!r},)")
         if self.gradient not in ("stop", "flow"):

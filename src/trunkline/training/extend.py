@@ -23,6 +23,9 @@ from trunkline.runs.artifacts import write_fitted
 from trunkline.runs.files import write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.tables.frames import as_polars
+from trunkline.training.callbacks.functions import both
+from trunkline.training.display import display_for
+from trunkline.training.few_steps import warn_of_few_steps
 from trunkline.training.fit import Watcher, resolved, train_prepared
 from trunkline.training.loop import Loop
 from trunkline.training.tracking import check_trackers
@@ -44,6 +47,7 @@ def extend(
     overwrite: bool = False,
     on_start: Callable[[Loop], None] | None = None,
     on_line: Watcher | None = None,
+    progress: bool = True,
 ) -> Model:
     """Add tasks to a trained network, and train what they own.
 
@@ -68,6 +72,7 @@ def extend(
         overwrite: replace a run that lies in `out`.
         on_start: as in `fit`.
         on_line: as in `fit`.
+        progress: as in `fit`.
 
     Returns:
         The model of old and new tasks.
@@ -100,18 +105,19 @@ def extend(
     if place.path.resolve() == Path(run).resolve():
         raise UserError(f"{place.path} is the run to extend; choose another folder with --out")
     tensors = old.network.state_dict()
-    with place.locked():
+    with place.locked(), display_for(progress) as display:
         place.start(overwrite=overwrite)
         whole = resolved(whole, data)
         write_text(place.config, whole.to_yaml())
         write_fitted(place.encoder, data.encoder, data.labels)
+        warn_of_few_steps(whole.training, data.stores)
         return train_prepared(
             whole,
             data,
             place,
             warm=lambda network: _take_over(network, tensors),
-            on_start=on_start,
-            on_line=on_line,
+            on_start=both(display.start, on_start),
+            on_line=both(display.line, on_line),
             holder=holder,
         )
 

@@ -36,16 +36,20 @@ from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
 from trunkline.training.callbacks.checkpointing import Checkpointing
-from trunkline.training.callbacks.functions import Functions
+from trunkline.training.callbacks.functions import Functions, both
 from trunkline.training.callbacks.guarded import Guarded, by_name, checked
 from trunkline.training.callbacks.history_lines import HistoryLines
 from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
+from trunkline.training.display import display_for
+from trunkline.training.few_steps import warn_of_few_steps
 from trunkline.training.freeze import freeze
+from trunkline.training.going_on import tell_if_done
 from trunkline.training.loop import Loop
 from trunkline.training.same_run import check_content, check_same
 from trunkline.training.tracking import Tracking, check_trackers
 from trunkline.training.unsure_tasks import unsure_tasks
+from trunkline.training.unvalidated import training_scores, warn_of_no_validation
 
 Watcher = Callable[[dict[str, Any]], None]
 Afterwards = Callable[[Model, Data], None]
@@ -65,6 +69,7 @@ def fit(
     on_line: Watcher | None = None,
     callbacks: Sequence[Callback] = (),
     on_trained: Afterwards | None = None,
+    progress: bool = True,
 ) -> Model:
     """Train, select the best epoch on the validation rows, and score it.
 
@@ -81,6 +86,7 @@ def fit(
         on_line: called with every line of the history.
         callbacks: told of everything, after those of `training.callbacks`.
         on_trained: called once, when all is done, with the model and the encoded rows, which are let go then.
+        progress: show how it goes: a bar in a terminal, a table in a notebook, a line an epoch elsewhere, on stderr.
 
     Returns:
         The selected epoch's model; `.metrics` holds its scores, `.history` the lines.
@@ -121,11 +127,12 @@ def fit(
         if resume and run.config.exists() and not (run.checkpoint.exists() or run.model.exists()):
             resume, overwrite = False, True  # stopped before the first checkpoint: it begins anew
         if resume:
-            check_same(run, config)
+            goes_on = check_same(run, config)
             fitted = read_fitted(run.encoder, tasks)
             data = prepare(config, tasks, build_features(config) or [], frames, fitted=fitted)
             check_content(run, data.content)
             check_calibration(asked, data.labels.tasks, valid="valid" in data.stores)
+            write_text(run.config, goes_on.to_yaml())
         else:
             if run.holds_a_run() and not overwrite:
                 run.start()
@@ -138,19 +145,33 @@ def fit(
             config = resolved(config, data)
             write_text(run.config, config.to_yaml())
             write_fitted(run.encoder, data.encoder, data.labels)
-        model = train_prepared(
-            config,
-            data,
-            run,
-            resume=resume,
-            on_start=on_start,
-            on_line=on_line,
-            callbacks=callbacks,
-            holder=holder,
-        )
+            warn_of_few_steps(config.training, data.stores)
+        display = held.enter_context(display_for(progress))
+        try:
+            model = train_prepared(
+                config,
+                data,
+                run,
+                resume=resume,
+                on_start=both(display.start, on_start),
+                on_line=both(display.line, on_line),
+                callbacks=callbacks,
+                holder=holder,
+            )
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(_how_to_go_on(run, kept=holder is None))
+            raise
         if on_trained is not None:
             on_trained(model, data)
         return model
+
+
+def _how_to_go_on(run: RunFolder, *, kept: bool) -> str:
+    """What to tell below the traceback of an interrupt, which is where a notebook's user looks."""
+    if not kept:
+        return "nothing is left of this training: a run that can go on lies in a folder, fit(…, out=FOLDER)"
+    so_far = f"; Model.load({str(run.path)!r}) is its best epoch so far" if run.model.exists() else ""
+    return f"the run goes on with fit(…, out={str(run.path)!r}, resume=True){so_far}"
 
 
 def train_prepared(
@@ -225,6 +246,7 @@ def _train(
     state = Checkpoint(network, objective, optimizers, scaler, Progress(), by_name(users))
     if resume:
         state.load(run.checkpoint)
+        tell_if_done(run, config, state.progress)
     else:
         state.save(run.checkpoint)
     history = History(run.history, after=(state.progress.step, state.progress.epoch) if resume else None)
@@ -233,7 +255,8 @@ def _train(
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
-        run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
+        for file in (run.calibration, run.metrics, run.curves):  # of an earlier end of this run: of another network
+            file.unlink(missing_ok=True)
         write_tensors(run.model, network.state_dict(), facts)
 
     unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
@@ -262,6 +285,11 @@ def _train(
         loop()
     except UserError as error:
         raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from error.__cause__
+    if not run.model.exists():
+        raise UserError(
+            "the training was stopped before its first epoch, by loop.stop() in on_start: there is no model to give; "
+            f"stop in on_epoch, or leave that callback out and go on from {run.checkpoint} with --resume"
+        )
     model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
         part: raw_outputs(model.network, batches[part], device, amp=c.amp)
@@ -275,6 +303,9 @@ def _train(
         model.calibrators = fit_calibrators(asked, tasks, made, rows.labels, rows.weights)
         write_calibrators(run.calibration, model.calibrators)
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
+    if not raws:
+        seen = training_scores(model.network, data.stores["train"], device, size=c.batch_size, amp=c.amp)
+        found["train"] = seen, {}
     write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
     write_json(
@@ -292,6 +323,7 @@ def _train(
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
         },
     )
+    warn_of_no_validation(batches)
     return model
 
 

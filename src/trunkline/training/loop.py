@@ -49,7 +49,7 @@ class Loop:
         device: where to compute.
         amp: `none`, `bf16` or `fp16`.
         compile: whether `torch.compile` fuses the network and its losses.
-        log_every: steps between two lines.
+        log_every: steps between two lines; an epoch's last step has one in any case.
         log_gradients: whether lines hold the norms and cosines of the tasks' gradients at the fork.
         callbacks: told of everything, in this order.
         bad_batches: how many whose loss or gradient is no number may be left out.
@@ -88,14 +88,15 @@ class Loop:
                 clock.start()
                 for batch in self.train.shuffled(p.epoch, start=p.batch, then=self.look_ahead):
                     here = batch.to(self.device)
-                    updates = Updates(self.network) if (p.step + 1) % self.log_every == 0 else None
+                    updates = Updates(self.network) if self.is_logged() else None
                     taken = self.take(here, meter)
                     p.step, p.batch, p.rows = p.step + 1, p.batch + 1, p.rows + len(batch)
-                    self.tell("on_step")
+                    line: Line | None = None
                     if updates is not None and taken is not None:
                         meter.check()
-                        line = self.line(meter, here, *taken, clock.stop())
-                        self.tell("on_line", {**line, "updates": updates.sizes()})
+                        line = self.line(meter, here, *taken, clock.stop()) | {"updates": updates.sizes()}
+                    self.end_step(line)
+                    if line is not None:
                         clock.start()
                     if interrupted() or self._wanted:
                         self.keep(meter, clock)
@@ -122,6 +123,21 @@ class Loop:
         """Tell every callback, in order."""
         for callback in self.callbacks:
             getattr(callback, hook)(self, *what)
+
+    def is_logged(self) -> bool:
+        """Whether the step to come ends a window of the history: every `log_every`-th, and an epoch's last."""
+        p = self.state.progress
+        return (p.step + 1) % self.log_every == 0 or p.batch + 1 == len(self.train)
+
+    def end_step(self, line: Line | None) -> None:
+        """Tell of a step, and of its line where it has one.
+
+        The history comes before what users give: where theirs raises, the line is written already.
+        """
+        for callback in self.callbacks:
+            callback.on_step(self)
+            if line is not None:
+                callback.on_line(self, line)
 
     def keep(self, meter: LossMeter, clock: Clock) -> None:
         """Make sure that the state is sound, and have it kept.
@@ -195,7 +211,7 @@ class Loop:
         """
         optimizers, scaler, p = self.state.optimizers, self.state.scaler, self.state.progress
         wants = self.objective.observes
-        logged = self.log_gradients and (p.step + 1) % self.log_every == 0
+        logged = self.log_gradients and self.is_logged()
         self.network.fork.measure = logged or "norms" in wants
         for optimizer in optimizers:
             set_rates(optimizer, step=p.step, steps=len(self.train) * self.epochs)
@@ -284,17 +300,26 @@ class Loop:
             if isinstance(callback, Guarded):
                 callback.on_epoch(self, line)
                 callback.on_line(self, line)
+                self.check_parameters(after=callback.name)
         self._keep(meter, clock)
 
-    def check_parameters(self) -> None:
-        """Refuse a network that no longer holds numbers.
+    def check_parameters(self, *, after: str | None = None) -> None:
+        """Refuse a network that no longer holds numbers, in its parameters or in what it learnt beside them.
+
+        Args:
+            after: the callback that was called last, where the network was sound before.
 
         Raises:
             UserError: it does not.
         """
-        if not torch.stack([parameter.detach().sum() for parameter in self.network.parameters()]).isfinite().all():
-            step = self.state.progress.step - 1
-            raise UserError(f"the network's parameters are not numbers after step {step}; lower optimizer.lr")
+        beside = [b for name, b in self.network.named_buffers() if b.is_floating_point() and "fork." not in name]
+        sums = [tensor.detach().sum().isfinite() for tensor in (*self.network.parameters(), *beside)]
+        if not torch.stack(sums).all():
+            step, told = self.state.progress.step - 1, "the network's parameters are not numbers"
+            if after is not None:
+                raise UserError(f"{told} after callback {after}; it wrote them: mend it or leave it out")
+            users = ", ".join(one.name for one in self.callbacks if isinstance(one, Guarded))
+            raise UserError(f"{told} after step {step}; lower optimizer.lr{users and f', or mend {users}'}")
 
     def gates(self, batch: Batch) -> dict[str, Any]:
         """What the gates do on a batch; see `gate_facts`."""

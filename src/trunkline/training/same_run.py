@@ -6,10 +6,15 @@ from typing import Any
 from trunkline.config import Config
 from trunkline.errors import UserError
 from trunkline.runs.folder import RunFolder
+from trunkline.training.going_on import check_epochs
 
 
-def check_same(run: RunFolder, config: Config) -> None:
-    """A run goes on with the config it began with; only its end may move."""
+def check_same(run: RunFolder, config: Config) -> Config:
+    """The config that a run goes on with: the one it began with; only its end may move.
+
+    Raises:
+        UserError: no run to go on with, or another config.
+    """
     if not run.checkpoint.exists() or not run.config.exists():
         raise UserError(f"{run.path} holds no checkpoint to resume; train without --resume")
     began = Config.make(run.config)
@@ -35,6 +40,8 @@ def check_same(run: RunFolder, config: Config) -> None:
             f"{run.path} was begun with another config: {'; '.join(changed[:8])}; resume with {run.config}, "
             "or train anew into another folder"
         )
+    check_epochs(run, began, config)
+    return began.model_copy(update={"training": config.training})
 
 
 def check_content(run: RunFolder, content: Mapping[str, str]) -> None:

@@ -1,10 +1,12 @@
 """Callbacks from plain functions."""
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from trunkline.callbacks.base import Callback, Line, Training
 from trunkline.random_state import isolated_random
+
+T = TypeVar("T")
 
 
 @final
@@ -30,3 +32,14 @@ class Functions(Callback):
         if self._line is not None:
             with isolated_random(None):
                 self._line(line)
+
+
+def both(one: Callable[[T], None], other: Callable[[T], None] | None) -> Callable[[T], None]:
+    """A function that calls the one, and then the other if there is one."""
+
+    def call(what: T) -> None:
+        one(what)
+        if other is not None:
+            other(what)
+
+    return call
