@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from trunkline import Model, fit
 from trunkline.cli import main
 from trunkline.config import Config
-from trunkline.inference import model
+from trunkline.inference import stream
 from trunkline.tables.source import Files
 
 SECONDS = 20
@@ -331,7 +331,7 @@ def test_fields_that_a_row_lacks_are_missing_and_nothing_else(run, trunkline, he
 @pytest.mark.parametrize("ending", ["parquet", "csv", "ipc", "ndjson"])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_bad_row_far_down_leaves_the_output_as_it_was(ending, there, run, trunkline, here, monkeypatch):
-    monkeypatch.setattr(model, "CHUNK", 10)
+    monkeypatch.setattr(stream, "CHUNK", 10)
     prices = [*map(str, GOOD["price"][:-1]), "cheap"]
     GOOD.with_columns(price=pl.Series(prices)).write_csv("rows.csv")
     if there:

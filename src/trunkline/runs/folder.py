@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def points(self) -> Path:
+        """What thresholds on binary tasks' estimates do on the validation rows."""
+        return self.path / "validation.safetensors"
+
+    @property
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's files, unless the config names another."""
         return self.path / "tensorboard"
@@ -133,6 +138,7 @@ class RunFolder:
                 self.metrics,
                 self.curves,
                 self.calibration,
+                self.points,
                 self.mlflow,
             )
             for file in (self.config, *made):

@@ -47,11 +47,22 @@ def is_pandas(frame: Any) -> bool:
     return type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns")
 
 
-def like(made: pl.DataFrame, given: Any) -> Any:
-    """Estimates as the sort of frame that the rows came in: pandas with its index for pandas, polars for all else."""
+def like(
+    made: pl.DataFrame, given: Any, *, beside: pl.DataFrame | None = None, kept: Mapping[str, str] | None = None
+) -> Any:
+    """Estimates as the sort of frame that the rows came in: pandas with its index for pandas, polars for all else.
+
+    Args:
+        made: the estimates.
+        given: the rows.
+        beside: columns of theirs to have before the estimates, under the names that they get.
+        kept: these names by the columns' own.
+    """
     if not is_pandas(given):
-        return made
-    columns = {series.name: series.to_numpy() if series.dtype.is_numeric() else series.to_list() for series in made}
+        return made if beside is None or not beside.width else pl.concat([beside, made], how="horizontal")
+    places = {str(name): i for i, name in enumerate(given.columns)}
+    columns = {written: given.iloc[:, places[name]].array for name, written in (kept or {}).items()}
+    columns |= {series.name: series.to_numpy() if series.dtype.is_numeric() else series.to_list() for series in made}
     return type(given)(columns, index=given.index)
 
 

@@ -22,6 +22,7 @@ from trunkline.inference.calibration import check_calibration, fit_calibrators, 
 from trunkline.inference.curves import curves
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
 from trunkline.inference.model import Model
+from trunkline.inference.operating_points import measure_points, write_points
 from trunkline.inference.residual_scale import residual_scales
 from trunkline.metrics import Scores, selection
 from trunkline.network import Network
@@ -226,7 +227,8 @@ def _train(
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
-        run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
+        for later in (run.calibration, run.points):  # of an earlier end of this run: they are of another network
+            later.unlink(missing_ok=True)
         write_tensors(run.model, network.state_dict(), facts)
 
     unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
@@ -267,6 +269,11 @@ def _train(
         made = final_outputs(tasks, raws["valid"])
         model.calibrators = fit_calibrators(asked, tasks, made, rows.labels, rows.weights)
         write_calibrators(run.calibration, model.calibrators)
+    if "valid" in raws:
+        rows = data.stores["valid"].rows
+        exact = raws["valid"] if c.amp == "none" else raw_outputs(model.network, batches["valid"], device)
+        made = final_outputs(tasks, {name: raw.double() for name, raw in exact.items()}, model.calibrators)
+        write_points(run.points, measure_points(tasks, made, rows.labels, rows.weights))
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
     write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
