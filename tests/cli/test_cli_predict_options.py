@@ -102,6 +102,24 @@ def test_what_was_done_as_json_and_in_silence(run, rows, trunkline):
     assert trunkline("predict", run, "rows.parquet", "-o", "out.csv", *asked, "--quiet", "--overwrite") == (0, "", "")
 
 
+def test_what_is_unlike_in_the_rows_is_said_and_counted(run, rows, trunkline):
+    odd = rows.with_columns(user=pl.lit("somebody [bold]new[/]"), price=pl.col("price") + 100)
+    for name in ("odd.parquet", "odd.csv"):
+        odd.write_parquet(name) if name.endswith("parquet") else odd.write_csv(name)
+        status, out, err = trunkline("predict", run, name, "-o", "out.parquet", "--overwrite")
+        assert (status, out) == (0, "150 rows: out.parquet\n")
+        lines = err.splitlines()
+        assert lines[0].strip() == "unlike the validation rows"
+        assert {line.split()[0] for line in lines if "%" in line} == {"user", "price"}
+        assert trunkline("predict", run, name, "-o", "out.parquet", "--overwrite", "--quiet") == (0, "", "")
+        status, out, err = trunkline("predict", run, name, "-o", "out.parquet", "--overwrite", "--json")
+        assert (status, err) == (0, "")
+        told = json.loads(out)["input"]
+        assert told["columns"]["user"] == {"rows": 150, "missing": 0, "ids": 150, "unseen": 150}
+        assert told["columns"]["price"]["missing"] == rows["price"].null_count()
+        assert {(one["column"], one["what"]) for one in told["remarks"]} >= {("user", "unseen"), ("price", "above")}
+
+
 def refused(trunkline, tmp_path, words, *arguments):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     status, out, err = trunkline(*arguments)

@@ -93,7 +93,7 @@ def test_a_run_folder_holds_what_the_model_needs(settings, parts, tmp_path):
     run = tmp_path / "run"
     model = fit(settings, **parts, out=run)
     files = {"config.yaml", "encoder.json", "model.safetensors", "history.jsonl", "metrics.json", "curves.json"}
-    files |= {"validation.safetensors"}
+    files |= {"validation.safetensors", "profile.json"}
     assert {path.name for path in run.iterdir()} == {*files, "checkpoint", ".lock"}
     assert not [path for path in run.rglob("*") if path.name.endswith(".partial")]
     loaded = Model.load(run, device="cpu")

@@ -48,6 +48,7 @@ def predict(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Write each row's estimates, in order, beside the columns asked for; rows are streamed."""
+    from trunkline.cli.show import print_remarks
     from trunkline.inference.decision import Decision
     from trunkline.inference.model import Model
     from trunkline.inference.sink import check_target, write_stream
@@ -80,7 +81,8 @@ def predict(
         dialect = overridden(dialect, separator=separator, encoding=encoding)
     problems.raise_if_any()
     seen = RowCount()
-    frames = seen.counting(model.iter(data, keep=keep or [], decide=rules, dialect=dialect))
+    watch = model.watch()
+    frames = seen.counting(model.iter(data, keep=keep or [], decide=rules, dialect=dialect, look=watch.see))
     if top is not None and column is not None:
         frames = iter([top_rows(frames, top, by=column)])
     rows = write_stream(frames, out)
@@ -88,8 +90,14 @@ def predict(
     if chosen:
         write_json(beside, chosen)
     if as_json:
-        print(json.dumps({"out": str(out), "rows": rows, "seen": seen.rows, "decisions": chosen}, indent=2))
+        print(
+            json.dumps(
+                {"out": str(out), "rows": rows, "seen": seen.rows, "decisions": chosen, "input": watch.to_json()},
+                indent=2,
+            )
+        )
     elif not quiet:
+        print_remarks(watch.remarks(), reference=watch.reference)
         for one in decisions.values():
             print(one)
         ranked = f", the largest {column} of {seen.rows:,}" if column is not None else ""

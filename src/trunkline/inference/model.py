@@ -21,6 +21,8 @@ from trunkline.inference.calibration import Calibrators, check_calibrators, read
 from trunkline.inference.decision import Decision, decisions, with_decisions
 from trunkline.inference.decision_rules import Rule
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.input_profile import read_profile
+from trunkline.inference.input_watch import InputWatch
 from trunkline.inference.kept_columns import kept_columns
 from trunkline.inference.operating_points import read_points
 from trunkline.inference.stream import CHUNK, Look, Reading, stream
@@ -300,6 +302,15 @@ class Model:
             labels=[task.column for task in self.labels.tasks],
             look=look,
         )
+
+    def watch(self) -> InputWatch:
+        """What to hand to `iter` as `look=watch.see`: it then says what in the rows is unlike the run's rows.
+
+        Raises:
+            UserError: a damaged file of the run.
+        """
+        path = RunFolder(self.path).profile
+        return InputWatch(self.encoder, read_profile(path, self.encoder) if path.exists() else None)
 
     def decisions(self, rules: Mapping[str, str | Rule]) -> dict[str, Decision]:
         """The thresholds that rules choose on the run's validation rows, by task; the same ones at every call.

@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def profile(self) -> Path:
+        """What feature columns held in the training and validation rows."""
+        return self.path / "profile.json"
+
+    @property
     def points(self) -> Path:
         """What thresholds on binary tasks' estimates do on the validation rows."""
         return self.path / "validation.safetensors"
@@ -139,6 +144,7 @@ class RunFolder:
                 self.curves,
                 self.calibration,
                 self.points,
+                self.profile,
                 self.mlflow,
             )
             for file in (self.config, *made):

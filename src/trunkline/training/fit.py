@@ -21,6 +21,7 @@ from trunkline.errors import Problems, UserError
 from trunkline.inference.calibration import check_calibration, fit_calibrators, write_calibrators
 from trunkline.inference.curves import curves
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.input_profile import measure_profile, write_profile
 from trunkline.inference.model import Model
 from trunkline.inference.operating_points import measure_points, write_points
 from trunkline.inference.residual_scale import residual_scales
@@ -275,6 +276,7 @@ def _train(
         made = final_outputs(tasks, {name: raw.double() for name, raw in exact.items()}, model.calibrators)
         write_points(run.points, measure_points(tasks, made, rows.labels, rows.weights))
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
+    write_profile(run.profile, measure_profile(data.encoder, data.stores))
     write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
     write_json(
