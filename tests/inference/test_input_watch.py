@@ -15,7 +15,6 @@ from trunkline.inference.input_profile import read_profile
 from trunkline.inference.population_stability import population_stability
 from trunkline.runs.folder import RunFolder
 
-
 TABLES = (
     *((1, 10, 0, 1000), (3, 10, 0, 1000), (0, 10, 5, 10), (10, 10, 0, 10), (50, 1000, 20, 1000), (7, 7, 993, 1000)),
     *((300, 100_000, 200, 100_000), (40_000, 1_000_000, 39_000, 1_000_000), (5, 5, 0, 1), (900, 1000, 100, 1000)),

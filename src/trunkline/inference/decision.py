@@ -150,8 +150,9 @@ def decisions(
             rule = parse_rule(text) if isinstance(text, str) else text
             if points is None and not isinstance(rule, At):
                 raise UserError(
-                    "the run kept no validation rows to choose a threshold on: train it anew with data.valid or a "
-                    "data.split, finish it with --resume, or give a threshold (at:0.3)"
+                    "the run kept no validation rows to choose a threshold on; train with some (data.valid, or valid "
+                    "in data.split), or give a threshold (at:0.3). A run that has some, and was stopped or is of an "
+                    "earlier version, keeps them once it is ended with `trunkline train --resume`"
                 )
             made[name] = decide(name, rule, None if points is None else points.get(name))
     problems.raise_if_any()
