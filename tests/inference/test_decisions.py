@@ -132,10 +132,38 @@ def test_points_come_back_from_their_file(tmp_path):
         "a-b_c": OperatingPoints.of(*drawn(9, 9, False)),
     }
     write_points(tmp_path / "v.safetensors", points)
-    found = read_points(tmp_path / "v.safetensors")
+    found = read_points(tmp_path / "v.safetensors", [Binary(name=name) for name in points])
     assert list(found) == list(points)
     for task, one in points.items():
         assert all(np.array_equal(vars(one)[name], vars(found[task])[name]) for name in vars(one))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": [[1.0, 2.0, 3.0]]},
+        {"rows": [1.0, 2.0]},
+        {"rows": [0.0, 2.0, 3.0]},
+        {"positive": [1.0, -1.0, 0.0]},
+        {"negative": [np.nan, 1.0, 1.0]},
+        {"highest": [0.5, 0.75, 0.25]},
+        {"highest": [1.5, 0.5, 0.25]},
+        {"lowest": [0.75, 0.5, -0.25]},
+        {"lowest": [0.875, 0.5, 0.25]},
+        {"ones": 0},
+        {"zeros": -1},
+    ],
+)
+def test_points_that_no_rows_give_are_refused(change):
+    sound = {"highest": [0.75, 0.5, 0.25], "lowest": [0.75, 0.5, 0.25], "rows": [1.0, 2.0, 3.0]}
+    sound |= {"positive": [1.0, 0.0, 0.0], "negative": [0.0, 2.0, 3.0], "ones": 1, "zeros": 5}
+    for given in (sound, sound | change):
+        arrays = {name: np.array(value) if isinstance(value, list) else value for name, value in given.items()}
+        if given is sound:
+            assert OperatingPoints(**arrays).flagged.tolist() == [0, 1, 3, 6]
+        else:
+            with pytest.raises(UserError, match="operating points must be"):
+                OperatingPoints(**arrays)
 
 
 TASKS = [Binary(name="click"), Binary(name="buy"), Regression(name="dwell"), Multiclass(name="topic")]

@@ -323,7 +323,7 @@ class Model:
                 or cannot choose; all of them.
         """
         path = RunFolder(self.path).points
-        points = read_points(path) if rules and path.exists() else None
+        points = read_points(path, self.network.tasks) if rules and path.exists() else None
         return decisions(rules, self.network.tasks, points)
 
     def _columns(self, task: Task, raw: Tensor) -> list[pl.Series]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trunkline.errors import UserError
-from trunkline.runs.tensors import read_tensors, write_tensors
+from trunkline.runs.tensors import MOST_HEADER, read_tensors, write_tensors
 from trunkline.tasks import Binary, Task
 
 MOST = 1 << 16
@@ -55,7 +55,9 @@ class OperatingPoints:
             raise UserError("operating points must be finite, and as many of each")
         inside = len(self.rows) == 0 or (self.lowest[-1] >= 0 and self.highest[0] <= 1)
         falling = (self.highest >= self.lowest).all() and (self.lowest[:-1] > self.highest[1:]).all()
-        counts = all((one >= 0).all() for one in every[2:]) and min(self.ones, self.zeros) >= 0
+        counts = (self.rows >= 1).all() and all((one >= 0).all() for one in every[3:])
+        weighed = ((self.ones, self.positive), (self.zeros, self.negative))
+        counts = counts and all(count >= 0 and (count > 0) == (weights.sum() > 0) for count, weights in weighed)
         if not (inside and falling and counts):
             raise UserError("operating points must be probabilities that fall from group to group, and counts of rows")
 
@@ -148,14 +150,20 @@ def write_points(path: Path, points: Mapping[str, OperatingPoints]) -> None:
     write_tensors(path, tensors, {task: {"ones": one.ones, "zeros": one.zeros} for task, one in points.items()})
 
 
-def read_points(path: Path) -> dict[str, OperatingPoints]:
-    """What `write_points` wrote.
+def read_points(path: Path, tasks: Sequence[Task]) -> dict[str, OperatingPoints]:
+    """What `write_points` wrote, for the same tasks.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing, damaged, or of other tasks.
     """
+    names = [task.name for task in tasks if isinstance(task, Binary)]
+    most = 8 * MOST * len(FIELDS) * len(names) + MOST_HEADER
+    if path.is_file() and path.stat().st_size > most:
+        raise UserError(f"{path} cannot be read: it has more than {most:,} bytes, which no such file needs")
     tensors, facts = read_tensors(path)
     points: dict[str, OperatingPoints] = {}
+    if list(facts) != names:
+        raise UserError(f"{path} cannot be read: it is of other tasks than {', '.join(names) or 'none'}")
     try:
         for task, counts in facts.items():
             arrays = {name: tensors[f"{task}.{name}"] for name in FIELDS}
