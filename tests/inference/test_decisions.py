@@ -20,7 +20,9 @@ DRAWN = [(3, 2, False), (40, 40, False), (200, 7, True), (1_001, 500, True), (5_
 def drawn(rows, values, weighted, *, seed=0, base=0.3):
     """Estimates of which many may be tied, labels that follow them, some of them missing, and weights, some of 0."""
     draw = np.random.default_rng((seed, rows))
-    estimate = torch.from_numpy(draw.choice(draw.random(values), rows).astype(np.float32))
+    grid = (draw.permutation(1 << 14)[:values] + 0.5) / (1 << 14)
+    estimate = torch.from_numpy(draw.choice(grid, rows).astype(np.float32))
+    estimate[:2] = torch.from_numpy(grid[:2])
     label = torch.from_numpy((draw.random(rows) < base * (0.2 + estimate.numpy())).astype(np.float32))
     label[:2] = torch.tensor([0.0, 1.0])
     label[2:][torch.from_numpy(draw.random(rows - 2) < 0.1)] = torch.nan
@@ -104,11 +106,30 @@ def test_a_threshold_lies_between_the_estimates_that_it_parts():
     assert [points.cut(points.threshold(cut)) for cut in range(3)] == [0, 1, 2]
 
 
-def test_neighbouring_numbers_of_32_bits_are_told_apart():
+@pytest.mark.parametrize("base", [1e-6, 0.01, 0.3, 0.999])
+def test_rows_that_rounding_alone_parts_are_one(base):
+    """The same row in a batch of another shape has other last bits; no threshold lies between them."""
+    draw = np.random.default_rng(0)
+    bits = 1 + draw.integers(-3, 4, (40, 2)) * np.finfo(np.float32).eps
+    estimate = torch.from_numpy((np.array([base, base / 2]) * bits).ravel().astype(np.float32))
+    points = OperatingPoints.of(estimate, torch.from_numpy(draw.integers(0, 2, 80).astype(np.float32)))
+    assert points.rows.tolist() == [40.0, 40.0]
+    assert points.threshold(1) == pytest.approx(0.75 * base, rel=1e-6)
+    with pytest.raises(UserError, match="same estimate but for rounding"):
+        decide("click", F1(), OperatingPoints.of(estimate[::2], torch.arange(40) % 2))
+
+
+def test_estimates_that_lie_dense_are_told_apart():
+    estimate = torch.from_numpy(np.linspace(0.01, 0.0101, 20_000).astype(np.float32))
+    points = OperatingPoints.of(estimate, torch.arange(20_000) % 2)
+    assert len(points.rows) == len(estimate.unique())
+
+
+def test_estimates_are_held_against_the_threshold_in_64_bits():
     low = np.float32(0.3)
-    pair = torch.from_numpy(np.array([low, np.nextafter(low, np.float32(1))]))
-    found = decide("click", F1(), OperatingPoints.of(pair, torch.tensor([0.0, 1.0])))
-    made = with_decisions(pl.DataFrame({"click": pair.numpy()}), {"click": found})
+    pair = np.array([low, np.nextafter(low, np.float32(1))])
+    (decision,) = decisions({"click": At(float(pair.astype(np.float64).mean()))}, [Binary(name="click")], None).values()
+    made = with_decisions(pl.DataFrame({"click": pair}), {"click": decision})
     assert made["click_decision"].to_list() == [0, 1]
 
 
@@ -181,7 +202,7 @@ def test_everything_that_is_wrong_is_said_at_once():
         "there is no task 'clik'; did you mean 'click'",
         "decide dwell=f1: a threshold turns the probability of a binary task",
         "decide topic=rate:0.5",
-        "all 4 validation rows have the same estimate, 0.25",
+        "all 4 validation rows have the same estimate but for rounding, 0.25",
         "rows of both labels are needed to choose a threshold, and of the run's 3 validation rows 0 have label 1 and 2",
     ]
     assert len(told.value.problems) == len(words)

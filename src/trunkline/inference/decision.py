@@ -192,8 +192,8 @@ def _check(task: str, rule: Rule, points: OperatingPoints) -> None:
         )
     if len(points.rows) == 1:
         raise UserError(
-            f"all {rows:,} validation rows have the same estimate, {points.highest[0]:.4g}: no threshold tells them "
-            f"apart; train {task} longer or on better features"
+            f"all {rows:,} validation rows have the same estimate but for rounding, {points.highest[0]:.4g}: no "
+            f"threshold tells them apart; train {task} longer or on better features"
         )
 
 

@@ -16,6 +16,10 @@ from trunkline.tasks import Binary, Task
 
 MOST = 1 << 16
 """Groups of estimates that are kept of a task: a threshold is then exact to so many parts of the rows."""
+TIED = 2e-6
+"""Of itself that an estimate may differ by between batches of other shapes: nearer ones are one estimate."""
+WIDE = 1e-5
+"""Of itself: estimates that are one by their neighbours, and differ by more, just lie dense."""
 FIELDS = ("highest", "lowest", "rows", "positive", "negative")
 
 Floats = NDArray[np.float64]
@@ -179,10 +183,16 @@ def read_points(path: Path, tasks: Sequence[Task]) -> dict[str, OperatingPoints]
 
 
 def _starts(falling: Floats) -> NDArray[np.int64]:
-    """Where groups begin: at every other value, and of very many at evenly spread rows among these."""
+    """Where groups begin: at every other value but for rounding, and of very many at evenly spread rows among these."""
     if not len(falling):
         return np.empty(0, dtype=np.int64)
     new = np.flatnonzero(np.concatenate([[True], falling[1:] != falling[:-1]]))
+    values = falling[new]
+    apart = np.concatenate([[True], values[:-1] - values[1:] > TIED * values[:-1]])
+    firsts = np.flatnonzero(apart)
+    lasts = np.append(firsts[1:], len(values)) - 1
+    dense = values[firsts] - values[lasts] > WIDE * values[firsts]
+    new = new[apart | dense[apart.cumsum() - 1]]
     if len(new) > MOST:
         of_row = new * MOST // len(falling)
         new = new[np.concatenate([[True], of_row[1:] != of_row[:-1]])]
