@@ -34,8 +34,9 @@ from torch import Tensor
 
 from trunkline import fit
 from trunkline.datasets.census_income import COLUMNS, NUMBERS
-from trunkline.inference.model import CHUNK, Model
+from trunkline.inference.model import Model
 from trunkline.inference.sink import write_stream
+from trunkline.inference.stream import CHUNK
 from trunkline.tables.source import Files
 
 CATEGORIES = tuple(name for name in COLUMNS if name not in (*NUMBERS, *census.TOLD))
@@ -86,7 +87,7 @@ def config(**sections: Any) -> dict[str, Any]:
 
 def file_to_file(model: Model, rows: Path, out: Path) -> None:
     out.unlink(missing_ok=True)
-    write_stream(model.stream(str(rows)), out)
+    write_stream(model.iter(str(rows)), out)
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from trunkline import Model, fit
-from trunkline.inference.model import CHUNK
+from trunkline.inference.stream import CHUNK
 from trunkline.tables import ROW, read
 
 READERS = {
@@ -155,7 +155,7 @@ def test_what_predict_refuses(run, table, trunkline, tmp_path):
     table.head(0).write_csv("header.csv")
     table.head(0).write_parquet("none.parquet")
     table.drop("user").rename({"price": "prices"}).write_csv("lacking.csv")
-    table.rename({"number": "click"}).write_csv("labelled.csv")
+    table.with_columns(click="number", label_click="note").write_csv("labelled.csv")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "there.parquet").write_text("mine")
     good = ("predict", run, "rows.csv", "-o", "out.parquet")
@@ -170,7 +170,7 @@ def test_what_predict_refuses(run, table, trunkline, tmp_path):
     refused(trunkline, tmp_path, ["empty.csv is empty"], "predict", run, "empty.csv", *good[3:])
     refused(trunkline, tmp_path, ["'user' is not", "did you mean 'prices'?"], "predict", run, "lacking.csv", *good[3:])
     refused(trunkline, tmp_path, ["'nunber' to keep", "'number'?"], *good, "--keep", "nunber", "--keep", "user")
-    refused(trunkline, tmp_path, ["'click' to keep"], "predict", run, "labelled.csv", *good[3:], "--keep", "click")
+    refused(trunkline, tmp_path, ["'click' to keep"], "predict", run, "labelled.csv", *good[3:], "--keep", "*")
     assert trunkline(*good[:3], "-o", "there.parquet", "--overwrite")[0] == 0
     assert len(pl.read_parquet("there.parquet")) == 90
 

@@ -368,6 +368,60 @@ def test_json_that_is_none_of_ours(run, trunkline_command, file, name):
     assert (run / file).name in refused(run)
 
 
+def asked_to_decide(run, tmp_path, trunkline_command):
+    """What a prediction with a decision says, whose run has files beside those that a model is loaded from."""
+    rows, out = tmp_path / "rows.parquet", tmp_path / "out.csv"
+    small_rows(9).write_parquet(rows)
+    with within(20, 400):
+        status, err = trunkline_command("predict", run, rows, "--out", out, "--decide", "click=f1")
+    assert (status, out.exists()) == (2, False)
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("file", ["profile.json", "validation.safetensors"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_only_predictions_read_is_none_of_ours(run, tmp_path, trunkline_command, file, name):
+    text = TEXTS[name]
+    (run / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert f"{file} cannot be read" in asked_to_decide(run, tmp_path, trunkline_command)
+
+
+@pytest.mark.parametrize("file", ["profile.json", "validation.safetensors"])
+@pytest.mark.parametrize("what", ["pickle", "pipe", "enormous", "link"])
+def test_what_only_predictions_read_is_opened_with_care(run, tmp_path, trunkline_command, file, what):
+    bomb = Bomb(tmp_path / "exploded")
+    (run / file).unlink()
+    match what:
+        case "pickle":
+            (run / file).write_bytes(pickle.dumps(bomb))
+        case "pipe":
+            os.mkfifo(run / file)
+        case "enormous":
+            with (run / file).open("wb") as opened:
+                opened.truncate(10**12)
+        case "link":
+            (tmp_path / "outside").write_text("mine")
+            (run / file).symlink_to(tmp_path / "outside")
+    assert file in asked_to_decide(run, tmp_path, trunkline_command)
+    assert not (tmp_path / "exploded").exists()
+
+
+POINTS = {
+    "no task": lambda tensors: tensors.pop("click.rows"),
+    "no numbers": lambda tensors: tensors.update({"click.rows": tensors["click.rows"] * torch.nan}),
+    "other types": lambda tensors: tensors.update({"click.rows": tensors["click.rows"].int()}),
+    "other lengths": lambda tensors: tensors.update({"click.rows": tensors["click.rows"][1:]}),
+    "no row": lambda tensors: tensors.update({"buy.negative": torch.zeros_like(tensors["buy.negative"])}),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_points_that_none_were_measured(run, tmp_path, trunkline_command, name):
+    edit_tensors(run / "validation.safetensors", POINTS[name])
+    assert "validation.safetensors cannot be read" in asked_to_decide(run, tmp_path, trunkline_command)
+
+
 def at(*places, value):
     """Put a value in a place of nested ones."""
 

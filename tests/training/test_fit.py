@@ -89,10 +89,34 @@ def test_metrics_json_has_the_documented_keys(settings, parts, tmp_path):
     assert found["valid"]["dwell"]["rows"] == len(inside)
 
 
+def test_what_predictions_read_is_of_the_network_that_lies_there(settings, parts, tmp_path):
+    """Thresholds and profile go with a run that is replaced, come with one that is ended, and go stale with none."""
+    run = tmp_path / "run"
+    fit(settings, **parts, out=run)
+    kept = {name: (run / name).read_bytes() for name in ("validation.safetensors", "profile.json")}
+    for name in kept:
+        (run / name).unlink()  # as in a run of an earlier version
+    fit(settings, **parts, out=run, resume=True)
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+
+    def stop(line):
+        if line.get("best") and line["epoch"] > 1:
+            raise KeyboardInterrupt
+
+    longer = {"training.epochs": 30}
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, **parts, out=run, resume=True, overrides=longer, on_line=stop)
+    assert not (run / "validation.safetensors").exists()
+    fit(settings, train=parts["train"], out=run, overwrite=True)
+    assert (run / "profile.json").exists()
+    assert not (run / "validation.safetensors").exists()
+
+
 def test_a_run_folder_holds_what_the_model_needs(settings, parts, tmp_path):
     run = tmp_path / "run"
     model = fit(settings, **parts, out=run)
     files = {"config.yaml", "encoder.json", "model.safetensors", "history.jsonl", "metrics.json", "curves.json"}
+    files |= {"validation.safetensors", "profile.json"}
     assert {path.name for path in run.iterdir()} == {*files, "checkpoint", ".lock"}
     assert not [path for path in run.rglob("*") if path.name.endswith(".partial")]
     loaded = Model.load(run, device="cpu")

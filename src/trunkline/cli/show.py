@@ -1,15 +1,17 @@
 """Progress bars and tables on the terminal."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trunkline.callbacks import Line
+from trunkline.inference.input_watch import Remark
 from trunkline.metrics.choice import choices
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
@@ -93,3 +95,20 @@ def print_table(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
         for name in names:
             table.add_row(name, *(number(scores[name][column]) for column in columns))
         Console().print(table, "")
+
+
+def print_remarks(remarks: Sequence[Remark], *, reference: str) -> None:
+    """On stderr what is unlike the `reference` rows in rows to predict, a line a remark; nothing where nothing is."""
+    if not remarks:
+        return
+    table = Table(
+        title=f"unlike the {reference} rows", title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for column in ("column", "here", reference, "what"):
+        table.add_column(column, justify="right" if column in ("here", reference) else "left", overflow="fold")
+    for one in remarks:
+        share = [
+            f"{value:.2f}" if one.what == "moved" else f"{100 * value:.1f} %" for value in (one.found, one.expected)
+        ]
+        table.add_row(Text(one.column), *share, Text(one.text))
+    Console(stderr=True).print(table)

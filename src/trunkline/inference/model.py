@@ -16,12 +16,19 @@ from trunkline.assembly.network import build_network
 from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.config.yaml_file import load_yaml
-from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.errors import Problems, UserError
 from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
+from trunkline.inference.decision import Decision, decisions, with_decisions
+from trunkline.inference.decision_rules import Rule
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.input_profile import read_profile
+from trunkline.inference.input_watch import InputWatch
+from trunkline.inference.kept_columns import kept_columns
 from trunkline.inference.model_summary import Summary
+from trunkline.inference.operating_points import read_points
 from trunkline.inference.saving import save_run
 from trunkline.inference.score_table import score_table
+from trunkline.inference.stream import CHUNK, Look, Reading, stream
 from trunkline.metrics import Scores
 from trunkline.network import Network
 from trunkline.runs.artifacts import read_fitted
@@ -29,9 +36,10 @@ from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.runs.tensors import read_tensors
 from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
+from trunkline.tables.dialect import Dialect
 from trunkline.tables.encoder import Encoded
-from trunkline.tables.fingerprint import fingerprint, unchanged
 from trunkline.tables.frames import as_polars, like
+from trunkline.tables.origin import Paths
 from trunkline.tables.prefetch import ahead
 from trunkline.tables.source import Files
 from trunkline.tasks import Binary, Multiclass, Task
@@ -40,8 +48,6 @@ from trunkline.untrusted import read_json
 if TYPE_CHECKING:
     from trunkline.report.inline import InlineReport
 
-CHUNK = 65_536
-"""Rows read and encoded at a time."""
 STEP = 8192
 """Rows in one forward pass: with more of them the layers' outputs leave the processor's cache."""
 
@@ -176,9 +182,22 @@ class Model:
         """
         return like(self.estimate(as_polars(frame)), frame)
 
-    def predict(self, frame: Any) -> Any:
-        """The same as calling the model: estimates `[N]` rows for rows; see `__call__`."""
-        return self(frame)
+    def predict(self, frame: Any, *, keep: Sequence[str] = (), decide: Mapping[str, str | Rule] | None = None) -> Any:
+        """Estimates rows for rows as calling the model gives them, beside columns of the frame and decisions.
+
+        Args:
+            frame: rows, as in `__call__`.
+            keep: columns to have before the estimates, named as in `iter`.
+            decide: by binary task, the rule of a threshold; see `decisions`.
+
+        Raises:
+            UserError: what `__call__` and `decisions` raise; a column to keep that is not there or whose name is taken.
+        """
+        rows = as_polars(frame)
+        made = with_decisions(self.estimate(rows), self.decisions(decide or {}))
+        labels = [task.column for task in self.labels.tasks]
+        kept = kept_columns(keep, present=rows.columns, made=made.columns, labels=labels)
+        return like(made, frame, beside=rows.select(pl.col(name).alias(kept[name]) for name in kept), kept=kept)
 
     @property
     def tasks(self) -> dict[str, str]:
@@ -240,6 +259,10 @@ class Model:
         """`__call__` for polars."""
         return self._estimates(self.encoder.encode(frame))
 
+    def estimates_of_none(self) -> pl.DataFrame:
+        """The columns of estimates, without a row."""
+        return self.estimate(pl.DataFrame({name: [] for name in self.encoder.names}))
+
     def _estimates(self, encoded: Encoded) -> pl.DataFrame:
         raws = {name: raw.double() for name, raw in self._raws(encoded).items()}
         made = final_outputs(self.network.tasks, raws, self.calibrators)
@@ -294,63 +317,68 @@ class Model:
                 problems.raise_if_any()
             yield encoded, labels, weights
 
-    def stream(
-        self, source: str | Path | Sequence[str | Path], *, keep: Sequence[str] = (), null_values: Sequence[str] = ()
+    def iter(
+        self,
+        source: Paths,
+        *,
+        keep: Sequence[str] = (),
+        decide: Mapping[str, str | Rule] | None = None,
+        null_values: Sequence[str] = (),
+        dialect: Dialect | None = None,
+        look: Look | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Estimates beside the columns to keep, chunk by chunk in the files' order; memory does not grow with them.
+        """Estimates of files batch by batch, in the files' order, as polars frames; memory does not grow with them.
 
-        A thread reads and encodes the next rows while the network estimates the last ones.
+        `trunkline predict` writes what this gives. A thread reads and encodes the next rows while the network estimates
+        the last ones.
 
         Args:
-            source: as in `tables.scan`.
-            keep: columns to write beside the estimates; `*` for all.
+            source: a file, a glob, or several of either, as in `tables.scan`.
+            keep: columns to have before the estimates; `*` for all. One that has the name of an estimate is called
+                `label_<name>` where it is a task's label, `input_<name>` otherwise.
+            decide: by binary task, the rule of a threshold; see `decisions`.
             null_values: texts that mean "missing" in CSV; the run's own by default.
+            dialect: of CSV that is written differently from the run's.
+            look: told of all rows to predict, such as `InputWatch.see`.
 
         Raises:
-            UserError: unreadable files, no rows, missing or unreadable columns, a kept column that an estimate would
-                replace; files that change meanwhile.
+            UserError: unreadable files, no rows, missing or unreadable columns; a column to keep that is not there, or
+                whose name is taken; files that change meanwhile; what `decisions` raises.
         """
-        nulls, types = null_values or self.config.data.null_values, self.encoder.csv_types()
-        files = Files(source, null_values=nulls, types=types, dialect=self.config.data.dialect)
-        before = fingerprint(files.paths)
-        with files.naming():
-            present = list(files.types)
-            kept = present if "*" in keep else list(dict.fromkeys(keep))
-            self._check_columns(present, kept)
-        texts = [name for name in kept if name in types and files.types[name] == pl.String]
-        restore = self._restored(source, texts, nulls)
-        wanted = list(dict.fromkeys([*kept, *self.encoder.names]))
+        chosen = self.decisions(decide or {})
+        data = self.config.data
+        return stream(
+            source,
+            self.encoder,
+            lambda rows: with_decisions(self._estimates(rows), chosen),
+            reading=Reading(null_values=null_values or data.null_values, dialect=dialect or data.dialect),
+            keep=keep,
+            labels=[task.column for task in self.labels.tasks],
+            look=look,
+        )
 
-        def encoded() -> Iterator[tuple[pl.DataFrame, Encoded]]:
-            for chunk in files.chunks(columns=wanted, rows=CHUNK):
-                yield chunk.select(kept).with_columns(restore), self.encoder.encode(chunk)
+    def watch(self) -> InputWatch:
+        """What to hand to `iter` as `look=watch.see`: it then says what in the rows is unlike the run's rows.
 
-        with unchanged(files.paths, before), files.naming():
-            for beside, rows in ahead(encoded()):
-                yield pl.concat([beside, self._estimates(rows)], how="horizontal")
+        Raises:
+            UserError: a damaged file of the run.
+        """
+        path = RunFolder(self.path).profile
+        return InputWatch(self.encoder, read_profile(path, self.encoder) if path.exists() else None)
 
-    def _restored(
-        self, source: str | Path | Sequence[str | Path], texts: Sequence[str], null_values: Sequence[str]
-    ) -> list[pl.Expr]:
-        """How kept features, read as text for the encoder, get back the types that their files have."""
-        if not texts:
-            return []
-        schema = Files(source, null_values=null_values, dialect=self.config.data.dialect).types
-        numbers = [pl.col(name).cast(schema[name]) for name in texts if schema[name].is_numeric()]
-        return numbers + [pl.col(name).str.to_lowercase() == "true" for name in texts if schema[name] == pl.Boolean]
+    def decisions(self, rules: Mapping[str, str | Rule]) -> dict[str, Decision]:
+        """The thresholds that rules choose on the run's validation rows, by task; the same ones at every call.
 
-    def _check_columns(self, present: Sequence[str], kept: Sequence[str]) -> None:
-        problems = Problems()
-        for name in self.encoder.names:
-            if name not in present:
-                problems.add(f"feature column {name!r} is not in the table{did_you_mean(name, present)}")
-        made = self.estimate(pl.DataFrame({name: [] for name in self.encoder.names})).columns
-        for name in kept:
-            if name not in present:
-                problems.add(f"column {name!r} to keep is not in the table{did_you_mean(name, present)}")
-            elif name in made:
-                problems.add(f"column {name!r} to keep has the name of an estimate; rename it in the table")
-        problems.raise_if_any()
+        Args:
+            rules: by binary task: `f1`, `cost:FP:FN`, `rate:SHARE` or `at:THRESHOLD`; or such a rule as an object.
+
+        Raises:
+            UserError: a task that is not there or not binary, a rule that is none, validation rows that are not there
+                or cannot choose; all of them.
+        """
+        path = RunFolder(self.path).points
+        points = read_points(path, self.network.tasks) if rules and path.exists() else None
+        return decisions(rules, self.network.tasks, points)
 
     def _columns(self, task: Task, raw: Tensor) -> list[pl.Series]:
         name, estimate = task.name, task.estimate(raw)

@@ -71,6 +71,16 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def profile(self) -> Path:
+        """What feature columns held in the training and validation rows."""
+        return self.path / "profile.json"
+
+    @property
+    def points(self) -> Path:
+        """What thresholds on binary tasks' estimates do on the validation rows."""
+        return self.path / "validation.safetensors"
+
+    @property
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's files, unless the config names another."""
         return self.path / "tensorboard"
@@ -133,6 +143,8 @@ class RunFolder:
                 self.metrics,
                 self.curves,
                 self.calibration,
+                self.points,
+                self.profile,
                 self.mlflow,
             )
             for file in (self.config, *made):

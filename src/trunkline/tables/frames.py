@@ -70,17 +70,35 @@ def _brought(name: str, values: Any) -> Any:
     return _column(name, sys.modules["pandas"].Series(values)) if _of_pandas(values) else values
 
 
-def like(made: pl.DataFrame, given: Any) -> Any:
-    """Estimates as the sort of frame that the rows came in: pandas with its index for pandas, polars for all else."""
+def like(
+    made: pl.DataFrame, given: Any, *, beside: pl.DataFrame | None = None, kept: Mapping[str, str] | None = None
+) -> Any:
+    """Estimates as the sort of frame that the rows came in: pandas with its index for pandas, polars for all else.
+
+    Args:
+        made: the estimates.
+        given: the rows.
+        beside: columns of theirs to have before the estimates, under the names that they get.
+        kept: these names by the columns' own.
+    """
     if not is_pandas(given):
-        return made
-    return pandas_of(made, type(given), index=given.index)
+        return made if beside is None or not beside.width else pl.concat([beside, made], how="horizontal")
+    places = {str(name): i for i, name in enumerate(given.columns)}
+    columns = {written: given.iloc[:, places[name]].array for name, written in (kept or {}).items()}
+    return pandas_of(made, type(given), index=given.index, before=columns)
 
 
-def pandas_of(made: pl.DataFrame, kind: Any, *, index: Any = None) -> Any:
-    """A pandas frame of that class, without importing pandas; pyarrow is not needed."""
+def pandas_of(made: pl.DataFrame, kind: Any, *, index: Any = None, before: Mapping[str, Any] | None = None) -> Any:
+    """A pandas frame of that class, without importing pandas; pyarrow is not needed.
+
+    Args:
+        made: the columns.
+        kind: the class.
+        index: of the rows.
+        before: columns of pandas to have before them.
+    """
     columns = {series.name: series.to_numpy() if series.dtype.is_numeric() else series.to_list() for series in made}
-    return kind(columns, index=index)
+    return kind({**(before or {}), **columns}, index=index)
 
 
 def _from_array(array: np.ndarray) -> pl.DataFrame:

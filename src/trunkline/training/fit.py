@@ -21,7 +21,9 @@ from trunkline.errors import Problems, UserError
 from trunkline.inference.calibration import check_calibration, fit_calibrators, write_calibrators
 from trunkline.inference.curves import curves
 from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
+from trunkline.inference.input_profile import measure_profile, write_profile
 from trunkline.inference.model import Model
+from trunkline.inference.operating_points import measure_points, write_points
 from trunkline.inference.residual_scale import residual_scales
 from trunkline.metrics import Scores, selection
 from trunkline.network import Network
@@ -255,8 +257,9 @@ def _train(
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
-        for file in (run.calibration, run.metrics, run.curves):  # of an earlier end of this run: of another network
-            file.unlink(missing_ok=True)
+        # Of an earlier end of this run: they are of another network.
+        for later in (run.calibration, run.points, run.metrics, run.curves):
+            later.unlink(missing_ok=True)
         write_tensors(run.model, network.state_dict(), facts)
 
     unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
@@ -302,10 +305,16 @@ def _train(
         made = final_outputs(tasks, raws["valid"])
         model.calibrators = fit_calibrators(asked, tasks, made, rows.labels, rows.weights)
         write_calibrators(run.calibration, model.calibrators)
+    if "valid" in raws:
+        rows = data.stores["valid"].rows
+        exact = raws["valid"] if c.amp == "none" else raw_outputs(model.network, batches["valid"], device)
+        made = final_outputs(tasks, {name: raw.double() for name, raw in exact.items()}, model.calibrators)
+        write_points(run.points, measure_points(tasks, made, rows.labels, rows.weights))
     found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
     if not raws:
         seen = training_scores(model.network, data.stores["train"], device, size=c.batch_size, amp=c.amp)
         found["train"] = seen, {}
+    write_profile(run.profile, measure_profile(data.encoder, data.stores))
     write_json(run.curves, _drawn(model, raws, data))
     p = state.progress
     write_json(
