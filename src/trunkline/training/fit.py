@@ -31,10 +31,10 @@ from trunkline.runs.artifacts import read_fitted, write_fitted
 from trunkline.runs.files import write_json, write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.runs.history import History
-from trunkline.runs.tensors import write_tensors
 from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
+from trunkline.training.best_network import BestNetwork
 from trunkline.training.callbacks.checkpointing import Checkpointing
 from trunkline.training.callbacks.functions import Functions
 from trunkline.training.callbacks.guarded import Guarded, by_name, checked
@@ -84,7 +84,7 @@ def fit(
 
     Raises:
         UserError: everything wrong with config and data; a folder that holds another run; a loss that is not a number.
-        KeyboardInterrupt: after Ctrl-C, with a checkpoint in the run folder.
+        KeyboardInterrupt: after Ctrl-C, with a checkpoint in `out`.
 
     Example:
         >>> import polars as pl
@@ -112,6 +112,8 @@ def fit(
     run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     asked = {name: task.calibrate for name, task in config.tasks.items()}
     with ExitStack() as held:
+        if holder is not None:
+            held.push(holder.remove_after_error)
         new = not run.path.is_dir()
         if not new:
             held.enter_context(run.locked())
@@ -169,7 +171,8 @@ def train_prepared(
         on_start: as in `fit`.
         on_line: as in `fit`.
         callbacks: as in `fit`.
-        holder: kept alive with the model.
+        holder: of a temporary run folder, kept alive with the model; nobody can go on from there, so that no
+            checkpoint is written.
 
     Raises:
         UserError: a loss that is not a number; a tracker that cannot begin.
@@ -204,6 +207,7 @@ def _train(
     holder: Any,
 ) -> Model:
     c, device = config.training, pick_device(config.training)
+    lasting = holder is None
     tasks = data.labels.tasks
     network = build_network(config, tasks, data.encoder.inputs)
     objective = build_objective(config.balance, tasks)
@@ -218,16 +222,19 @@ def _train(
     state = Checkpoint(network, objective, optimizers, scaler, Progress(), by_name(users))
     if resume:
         state.load(run.checkpoint)
-    else:
+    elif lasting:
         state.save(run.checkpoint)
-    history = History(run.history, after=(state.progress.step, state.progress.epoch) if resume else None)
+    after = (state.progress.step, state.progress.epoch) if resume else None
+    history = History(run.history, after=after, durable=lasting)
     tracking.start(state.progress.step)
     batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
+
+    network_kept = BestNetwork(network, run.model, at_once=lasting)
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
         run.calibration.unlink(missing_ok=True)  # of an earlier end of this run: it corrects another network
-        write_tensors(run.model, network.state_dict(), facts)
+        network_kept.keep(facts)
 
     unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
     loop = Loop(
@@ -245,7 +252,7 @@ def _train(
         callbacks=[
             Selection(selection(c.select, tasks, unsure=unsure), best, patience=c.patience),
             HistoryLines(history, tracking),
-            Checkpointing(run.checkpoint, minutes=c.checkpoint_minutes),
+            *([Checkpointing(run.checkpoint, minutes=c.checkpoint_minutes)] if lasting else []),
             Functions(on_start, on_line),
             *users,
         ],
@@ -254,7 +261,9 @@ def _train(
     try:
         loop()
     except UserError as error:
-        raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from error.__cause__
+        told = [f"the last good checkpoint is {run.checkpoint}"] if lasting else []
+        raise UserError([*error.problems, *told]) from error.__cause__
+    network_kept.write()
     model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
         part: raw_outputs(model.network, batches[part], device, amp=c.amp)
