@@ -139,6 +139,7 @@ def as_numbers(values: np.ndarray, *, name: str) -> np.ndarray:
 
 
 def _classes(name: str, target: Target) -> np.ndarray:
+    assert_all_finite(target.values, input_name="y")
     check_classification_targets(target.values)
     try:
         classes = np.unique(target.values)
