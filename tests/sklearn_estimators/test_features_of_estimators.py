@@ -94,6 +94,17 @@ def test_features_may_be_named_or_found(table, quick):
     assert {"constant", "row"} <= set(MultiTaskClassifier(**quick).fit(X, y["click"]).model_.encoder.names)
 
 
+def test_ids_that_are_numbers_are_told(quick):
+    draw = np.random.default_rng(0)
+    X = pl.DataFrame({"user_id": draw.integers(0, 9, 60), "age": draw.integers(18, 80, 60), "seen": draw.random(60)})
+    with pytest.warns(UserWarning, match=r"'user_id' \(an id, by its name\); make text") as told:
+        MultiTaskRegressor(**quick).fit(X, X["seen"])
+    assert "age" not in str(told[0].message)
+    for form in (X.with_columns(pl.col("user_id").cast(pl.String)), X.to_numpy()):
+        assert MultiTaskRegressor(**quick).fit(form, X["seen"]).n_features_in_ == 3
+    assert MultiTaskRegressor(features="auto", **quick).fit(X, X["seen"]).n_features_in_ == 3
+
+
 def test_labels_and_weights_may_be_called_as_features(quick):
     draw = np.random.default_rng(0)
     X = pd.DataFrame({"y": draw.normal(size=50), "sample_weight": draw.normal(size=50)})

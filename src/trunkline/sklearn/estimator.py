@@ -10,12 +10,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from trunkline.errors import Problems, UserError
 from trunkline.sklearn.outputs import Output, check_names, make_output
-from trunkline.sklearn.rows import feature_frame
+from trunkline.sklearn.rows import feature_frame, is_frame
 from trunkline.sklearn.run_files import pack, unpack
 from trunkline.sklearn.scoring import score_output
 from trunkline.sklearn.settings import task_sections, to_config
 from trunkline.sklearn.targets import Target, as_name, read_targets, task_names
 from trunkline.sklearn.training_length import validation_share
+from trunkline.sklearn.unlikely_numbers import warn_of_unlikely_numbers
 from trunkline.sklearn.validation_rows import validation_rows
 from trunkline.sklearn.verbose import print_line
 from trunkline.training.fit import fit
@@ -148,6 +149,8 @@ class MultiTaskEstimator(ABC):
         if share:
             places = [rows[columns[one.name]].fill_null(-1).to_numpy() for one in outputs if one.classes is not None]
             held = pl.Series(validation_rows(len(rows), places, share=share, seed=seed))
+        if is_frame(X) and self.features == "from_dtype":
+            warn_of_unlikely_numbers(frame)
         self.model_ = fit(
             config,
             train=rows if held is None else rows.filter(~held),

@@ -71,7 +71,8 @@ def fit(
         train: training rows as a polars or pandas frame, instead of the config's files.
         valid: validation rows, likewise.
         test: test rows, likewise.
-        out: run folder; without one the run lives in a temporary folder that goes with the model.
+        out: run folder; without one the run lives in a temporary folder that goes with the model, without a
+            checkpoint.
         overrides: config values by dotted path, as `--set` takes them.
         resume: continue the run in `out` from its checkpoint.
         overwrite: replace a run that lies in `out`.
