@@ -65,6 +65,21 @@ def test_scores_are_scikit_learns_over_observed_rows(mixed, table):
         mixed.score(X, y.assign(click=None, topic=pd.NA, dwell=np.nan))
 
 
+def test_other_labels_than_those_of_fit_are_not_scored(mixed, table):
+    X, y = table
+    with pytest.raises(
+        ValueError, match="y has the columns dwell, topic, click; this estimator was fitted to click, topic"
+    ):
+        mixed.score(X, y[["dwell", "topic", "click"]])
+    with pytest.raises(ValueError, match="y has 2 outputs; this estimator was fitted to 3"):
+        mixed.score(X, y[["click", "topic"]])
+    assert mixed.score(X, y.to_numpy(dtype=object)) == mixed.score(X, y)
+    # a class that nobody has seen is wrong, and nothing happened there
+    unseen = y.assign(click=y["click"].where(y["click"] != "no", "perhaps"))
+    assert mixed.task_scores(X, unseen)["dwell"] == mixed.task_scores(X, y)["dwell"]
+    assert mixed.task_scores(X, unseen)["click"] < mixed.task_scores(X, y)["click"]
+
+
 def test_kinds_are_found_where_none_are_given(table, quick):
     X, y = table
     fitted = MultiTaskMixed(**quick).fit(X, y)

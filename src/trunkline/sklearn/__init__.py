@@ -8,9 +8,10 @@ except ImportError as error:
     ) from error
 
 from trunkline.sklearn.classifier import MultiTaskClassifier
+from trunkline.sklearn.estimator import MultiTaskEstimator
 from trunkline.sklearn.mixed import MultiTaskMixed
 from trunkline.sklearn.regressor import MultiTaskRegressor
 
-__all__ = ["MultiTaskClassifier", "MultiTaskMixed", "MultiTaskRegressor"]
+__all__ = ["MultiTaskClassifier", "MultiTaskEstimator", "MultiTaskMixed", "MultiTaskRegressor"]
 
 assert _validate_data

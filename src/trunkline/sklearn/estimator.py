@@ -1,6 +1,7 @@
 """What the estimators have in common: their options, and how they fit, estimate, score and are pickled."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -158,6 +159,7 @@ class MultiTaskEstimator(ABC):
             on_line=print_line if self.verbose else None,
         )
         self._columns, self._outputs, self._flat = frame.columns, outputs, flat
+        self._named = not flat and targets[0].name is not None
         self.n_outputs_ = len(outputs)
         self.task_names_ = [output.name for output in outputs]
         return self
@@ -181,12 +183,11 @@ class MultiTaskEstimator(ABC):
         fewer than two.
 
         Raises:
-            ValueError: as in `predict`; another number of outputs.
+            ValueError: as in `predict`; other outputs than in `fit`, or in another order.
         """
         estimates = self._estimates(X)
         targets, _ = read_targets(y)
-        if len(targets) != len(self._outputs):
-            raise ValueError(f"y has {len(targets)} outputs; this estimator was fitted to {len(self._outputs)}")
+        self._check_targets(targets)
         check_consistent_length(estimates, *(target.observed for target in targets))
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, estimates, dtype=np.float64)
         by_name = dict(zip(self.task_names_, targets, strict=True))
@@ -212,7 +213,7 @@ class MultiTaskEstimator(ABC):
         return float(np.mean(found))
 
     def _make_outputs(self, targets: list[Target]) -> list[Output]:
-        keys = [as_name(str(key)) for key in self.tasks] if isinstance(self.tasks, dict) else []
+        keys = [as_name(str(key)) for key in self.tasks] if isinstance(self.tasks, Mapping) else []
         names = task_names(targets, keys)
         sections = task_sections(self.tasks, names, targets, self.default_kind)
         problems, outputs = Problems(), list[Output]()
@@ -229,6 +230,17 @@ class MultiTaskEstimator(ABC):
         problems.raise_if_any()
         check_names(outputs)
         return outputs
+
+    def _check_targets(self, targets: list[Target]) -> None:
+        """Refuse labels that are not those of `fit`."""
+        if len(targets) != len(self._outputs):
+            raise ValueError(f"y has {len(targets)} outputs; this estimator was fitted to {len(self._outputs)}")
+        names = [None if target.name is None else as_name(target.name) for target in targets]
+        if self._named and None not in names and names != self.task_names_:
+            raise ValueError(
+                f"y has the columns {', '.join(map(str, names))}; this estimator was fitted to "
+                f"{', '.join(self.task_names_)}, in this order"
+            )
 
     def _estimates(self, X: Any) -> pl.DataFrame:
         check_is_fitted(self, "model_")
@@ -257,7 +269,10 @@ class MultiTaskEstimator(ABC):
         if task.where is None:
             return None
         (other,) = [one for one in self._outputs if one.name == task.where]
-        return (other.column(targets[task.where]) == 1).fill_null(False).to_numpy()
+        target, counted = targets[task.where], np.zeros(len(targets[task.where].observed), dtype=bool)
+        if other.classes is not None:
+            counted[target.observed] = target.values == other.classes[1]
+        return counted
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: the model as the files of its run."""
