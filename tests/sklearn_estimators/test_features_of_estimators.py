@@ -34,7 +34,7 @@ def test_pandas_polars_and_arrays_give_the_same(table, quick):
     numbers = X[["liking", "age"]]
     found = [
         MultiTaskClassifier(**quick).fit(form, y["click"]).predict_proba(form)
-        for form in (numbers, pl.from_pandas(numbers), numbers.to_numpy())
+        for form in (numbers, pl.from_pandas(numbers), pl.from_pandas(numbers).lazy(), numbers.to_numpy())
     ]
     for one in found[1:]:
         np.testing.assert_array_equal(one, found[0])
@@ -68,6 +68,8 @@ def test_columns_are_checked_as_scikit_learn_does(fitted, table):
         fitted.predict(X.head(0))
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         MultiTaskClassifier().fit(sparse.eye(4, format="csr"), [0, 1, 0, 1])
+    with pytest.raises(UserError, match="columns that stand twice: 'age'"):
+        MultiTaskClassifier().fit(X[["age", "age"]], X["member"])
     numbers = MultiTaskRegressor(epochs=1, hidden=(4,), device="cpu").fit(X[["liking", "age"]], X["liking"])
     with pytest.warns(UserWarning, match="valid feature names"):
         numbers.predict(X[["liking", "age"]].to_numpy())

@@ -185,8 +185,16 @@ def test_what_is_wrong_with_y_is_told_at_once(quick, table):
         MultiTaskClassifier(tasks="binary", **quick).fit(X, np.arange(n) % 3)
     with pytest.raises(UserError, match="outputs of numbers alone"):
         MultiTaskRegressor(tasks="binary", **quick).fit(X, two)
-    with pytest.raises(UserError, match="y has 'a' in it"):
-        MultiTaskRegressor(**quick).fit(X, ["a"] * n)
+    for labels, words in [
+        (["a"] * n, "'a'"),
+        (["1.5", "2.5"] * (n // 2), "'1.5'"),
+        (pd.Series(["1.5", 2.5] * (n // 2)), "'1.5'"),
+        (pd.date_range("2024", periods=n).to_series(), "datetime64"),
+    ]:
+        with pytest.raises(UserError, match=f"is a number, and y has .*{words}"):
+            MultiTaskRegressor(**quick).fit(X, labels)
+    with pytest.raises(UserError, match="random_state is -1"):
+        MultiTaskRegressor(**{**quick, "random_state": -1}).fit(X, two)
     with pytest.raises(UserError, match="called as a class's estimate"):
         classifier.fit(X, pd.DataFrame({"y": np.arange(n) % 3, "y_1": two}))
     with pytest.raises(UserError, match="would all be task a_b"):

@@ -292,6 +292,8 @@ class MultiTaskEstimator(ABC):
 def _seed(random_state: Any) -> int:
     """A whole number is the seed itself; of generators one is drawn."""
     if isinstance(random_state, (int, np.integer)):
+        if random_state < 0:
+            raise UserError(f"random_state is {random_state}; a seed is 0 or above")
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 

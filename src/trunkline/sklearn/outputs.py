@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, final
 
 import numpy as np
@@ -129,11 +130,12 @@ def as_numbers(values: np.ndarray, *, name: str) -> np.ndarray:
     Raises:
         ValueError: a label that is no number, or infinite.
     """
-    try:
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        wrong = next((one for one in values.tolist() if not isinstance(one, (int, float))), values.dtype)
-        raise UserError(f"output {name!r} is a number, and y has {wrong!r} in it; give numbers") from error
+    plain = values.tolist() if values.dtype.kind == "O" else []
+    wrong = next((one for one in plain if not isinstance(one, (int, float, Decimal))), None)
+    if wrong is not None or values.dtype.kind not in "biufO":
+        told = repr(wrong) if plain else f"{values.tolist()[0]!r} ({values.dtype})" if len(values) else values.dtype
+        raise UserError(f"output {name!r} is a number, and y has {told} in it; give numbers")
+    numbers = np.asarray(values, dtype=np.float64)
     assert_all_finite(numbers, input_name="y")
     return numbers
 

@@ -15,7 +15,7 @@ _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 def is_frame(X: Any) -> bool:
     """Whether rows are a pandas or polars frame, whose columns have types of their own."""
-    return isinstance(X, pl.DataFrame) or is_pandas(X)
+    return isinstance(X, (pl.DataFrame, pl.LazyFrame)) or is_pandas(X)
 
 
 FEWEST = 2
@@ -38,9 +38,10 @@ def feature_frame(estimator: Any, X: Any, *, names: Sequence[str] | None = None)
     """
     reset = names is None
     fewest = FEWEST if reset else 1
+    X = X.collect() if isinstance(X, pl.LazyFrame) else X
     if is_frame(X):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
         frame = as_polars(X)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
         if len(frame) < fewest or not frame.width:  # told in scikit-learn's own words
             check_array(np.empty(frame.shape), ensure_min_samples=fewest, estimator=estimator)
     else:

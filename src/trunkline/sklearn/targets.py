@@ -42,6 +42,7 @@ def read_targets(y: Any) -> tuple[list[Target], bool]:
         ValueError: another shape, complex numbers.
         TypeError: a sparse matrix.
     """
+    y = y.collect() if isinstance(y, pl.LazyFrame) else y
     if is_frame(y):
         if is_pandas(y):
             return [_target(str(name), y.iloc[:, i]) for i, name in enumerate(y.columns)], False
