@@ -110,8 +110,8 @@ _PLACES = {
 }
 """Where each public name is. Nothing is imported before it is asked for: the command line's help needs no torch."""
 
-_ROOMS = ("balance", "sharing", "tasks")
-"""Public names that are packages."""
+_ROOMS = ("balance", "sharing", "sklearn", "tasks")
+"""Public names that are packages; `sklearn`, which needs scikit-learn, is not among those that `*` imports."""
 
 _RENAMED = {"Rate": "GroupOptions", "fork_exactly": "fork_at_parameters"}
 """Public names of version 0.1, and what they are called now."""

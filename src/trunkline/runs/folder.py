@@ -171,4 +171,9 @@ class TemporaryFolder:
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="trunkline-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self._remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def remove_after_error(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Remove the folder now if there was an error: a traceback may keep this object for long."""
+        if kind is not None:
+            self._remove()

@@ -22,14 +22,15 @@ class History:
     Args:
         path: the file.
         after: when resuming, the checkpoint's steps and epochs done: lines of what came later are dropped first.
+        durable: whether `sync` makes sure of the lines; a temporary folder need not survive a power cut.
 
     Raises:
         UserError: it cannot be written.
     """
 
-    def __init__(self, path: Path, *, after: tuple[int, int] | None = None) -> None:
+    def __init__(self, path: Path, *, after: tuple[int, int] | None = None, durable: bool = True) -> None:
         kept = [line for line in read_history(path) if after is not None and _before(line, *after)]
-        self.path = path
+        self.path, self.durable = path, durable
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: Mapping[str, Any]) -> None:
@@ -56,6 +57,8 @@ class History:
         Raises:
             UserError: it cannot be written.
         """
+        if not self.durable:
+            return
         try:
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())

@@ -33,10 +33,10 @@ from trunkline.runs.artifacts import read_fitted, write_fitted
 from trunkline.runs.files import write_json, write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.runs.history import History
-from trunkline.runs.tensors import write_tensors
 from trunkline.tables import Batch, Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
+from trunkline.training.best_network import BestNetwork
 from trunkline.training.callbacks.checkpointing import Checkpointing
 from trunkline.training.callbacks.functions import Functions, both
 from trunkline.training.callbacks.guarded import Guarded, by_name, checked
@@ -80,7 +80,8 @@ def fit(
         train: training rows as a polars or pandas frame, instead of the config's files.
         valid: validation rows, likewise.
         test: test rows, likewise.
-        out: run folder; without one the run lives in a temporary folder that goes with the model.
+        out: run folder; without one the run lives in a temporary folder that goes with the model, without a
+            checkpoint.
         overrides: config values by dotted path, as `--set` takes them.
         resume: continue the run in `out` from its checkpoint.
         overwrite: replace a run that lies in `out`.
@@ -95,7 +96,7 @@ def fit(
 
     Raises:
         UserError: everything wrong with config and data; a folder that holds another run; a loss that is not a number.
-        KeyboardInterrupt: after Ctrl-C, with a checkpoint in the run folder.
+        KeyboardInterrupt: after Ctrl-C, with a checkpoint in `out`.
 
     Examples:
         >>> import polars as pl
@@ -123,6 +124,8 @@ def fit(
     run = RunFolder(Path(out) if holder is None else holder.path)  # type: ignore[arg-type]  # out is set here
     asked = {name: task.calibrate for name, task in config.tasks.items()}
     with ExitStack() as held:
+        if holder is not None:
+            held.push(holder.remove_after_error)
         new = not run.path.is_dir()
         if not new:
             held.enter_context(run.locked())
@@ -199,7 +202,8 @@ def train_prepared(
         on_start: as in `fit`.
         on_line: as in `fit`.
         callbacks: as in `fit`.
-        holder: kept alive with the model.
+        holder: of a temporary run folder, kept alive with the model; nobody can go on from there, so that no
+            checkpoint is written.
 
     Raises:
         UserError: a loss that is not a number; a tracker that cannot begin.
@@ -234,6 +238,7 @@ def _train(
     holder: Any,
 ) -> Model:
     c, device = config.training, pick_device(config.training)
+    lasting = holder is None
     tasks = data.labels.tasks
     network = build_network(config, tasks, data.encoder.inputs)
     objective = build_objective(config.balance, tasks)
@@ -249,18 +254,21 @@ def _train(
     if resume:
         state.load(run.checkpoint)
         tell_if_done(run, config, state.progress)
-    else:
+    elif lasting:
         state.save(run.checkpoint)
-    history = History(run.history, after=(state.progress.step, state.progress.epoch) if resume else None)
+    after = (state.progress.step, state.progress.epoch) if resume else None
+    history = History(run.history, after=after, durable=lasting)
     tracking.start(state.progress.step)
     batches = {part: Batches(store=store, size=c.batch_size, seed=c.seed) for part, store in data.stores.items()}
+
+    network_kept = BestNetwork(network, run.model, at_once=lasting)
 
     def best(valid: Scores | None) -> None:
         facts = {"epoch": state.progress.epoch, "valid": valid, "sigma": residual_scales(tasks, valid)}
         # Of an earlier end of this run: they are of another network.
         for later in (run.calibration, run.points, run.metrics, run.curves):
             later.unlink(missing_ok=True)
-        write_tensors(run.model, network.state_dict(), facts)
+        network_kept.keep(facts)
 
     unsure = unsure_tasks(tasks, data.stores.get("valid")) if c.select.startswith("mean") else []
     loop = Loop(
@@ -278,7 +286,7 @@ def _train(
         callbacks=[
             Selection(selection(c.select, tasks, unsure=unsure), best, patience=c.patience),
             HistoryLines(history, tracking),
-            Checkpointing(run.checkpoint, minutes=c.checkpoint_minutes),
+            *([Checkpointing(run.checkpoint, minutes=c.checkpoint_minutes)] if lasting else []),
             Functions(on_start, on_line),
             *users,
         ],
@@ -287,11 +295,14 @@ def _train(
     try:
         loop()
     except UserError as error:
-        raise UserError([*error.problems, f"the last good checkpoint is {run.checkpoint}"]) from error.__cause__
+        told = [f"the last good checkpoint is {run.checkpoint}"] if lasting else []
+        raise UserError([*error.problems, *told]) from error.__cause__
+    network_kept.write()
     if not run.model.exists():
+        go_on = f" and go on from {run.checkpoint} with --resume" if lasting else ""
         raise UserError(
             "the training was stopped before its first epoch, by loop.stop() in on_start: there is no model to give; "
-            f"stop in on_epoch, or leave that callback out and go on from {run.checkpoint} with --resume"
+            f"stop in on_epoch, or leave that callback out{go_on}"
         )
     model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
     raws: dict[str, dict[str, Tensor]] = {
