@@ -31,6 +31,7 @@ ROOMS = {
     "tasks": ("Tasks", "What a label is like. Guide: [likelihoods](../likelihoods.md)."),
     "sharing": ("Sharing", "What tasks have in common. Guide: [sharing](../sharing.md)."),
     "balance": ("Balance", "How several losses become one update. Guide: [balancing](../balancing.md)."),
+    "sklearn": ("scikit-learn", "Estimators for pipelines and searches. Guide: [scikit-learn](../scikit-learn.md)."),
     "callbacks": ("Callbacks", "What is told of a training. Guide: [callbacks](../callbacks.md)."),
 }
 """Packages with public names of their own."""

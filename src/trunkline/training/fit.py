@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trunkline.assembly.balance import build_objective
 from trunkline.assembly.callbacks import build_callbacks
@@ -18,22 +17,18 @@ from trunkline.assembly.tasks import build_features
 from trunkline.callbacks import Callback
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
-from trunkline.inference.calibration import check_calibration, fit_calibrators, write_calibrators
-from trunkline.inference.curves import curves
-from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
-from trunkline.inference.input_profile import measure_profile, write_profile
+from trunkline.inference.calibration import check_calibration
 from trunkline.inference.model import Model
-from trunkline.inference.operating_points import measure_points, write_points
 from trunkline.inference.residual_scale import residual_scales
 from trunkline.metrics import Scores, selection
 from trunkline.network import Network
 from trunkline.preparation.data import Data, check_files, prepare
 from trunkline.random_state import isolated_random
 from trunkline.runs.artifacts import read_fitted, write_fitted
-from trunkline.runs.files import write_json, write_text
+from trunkline.runs.files import write_text
 from trunkline.runs.folder import RunFolder, TemporaryFolder
 from trunkline.runs.history import History
-from trunkline.tables import Batch, Batches
+from trunkline.tables import Batches
 from trunkline.tables.frames import as_polars
 from trunkline.tasks import Task
 from trunkline.training.best_network import BestNetwork
@@ -45,13 +40,13 @@ from trunkline.training.callbacks.selection import Selection
 from trunkline.training.checkpoint import Checkpoint, Progress
 from trunkline.training.display import display_for
 from trunkline.training.few_steps import warn_of_few_steps
+from trunkline.training.finish import finish
 from trunkline.training.freeze import freeze
 from trunkline.training.going_on import tell_if_done
 from trunkline.training.loop import Loop
 from trunkline.training.same_run import check_content, check_same
 from trunkline.training.tracking import Tracking, check_trackers
 from trunkline.training.unsure_tasks import unsure_tasks
-from trunkline.training.unvalidated import training_scores, warn_of_no_validation
 
 Watcher = Callable[[dict[str, Any]], None]
 Afterwards = Callable[[Model, Data], None]
@@ -305,73 +300,8 @@ def _train(
             f"stop in on_epoch, or leave that callback out{go_on}"
         )
     model = Model.selected(run, config, data.encoder, data.labels, device=device, holder=holder)
-    raws: dict[str, dict[str, Tensor]] = {
-        part: raw_outputs(model.network, batches[part], device, amp=c.amp)
-        for part in ("valid", "test")
-        if part in batches
-    }
-    asked = {name: task.calibrate for name, task in config.tasks.items()}
-    if any(kind != "none" for kind in asked.values()):
-        rows = data.stores["valid"].rows
-        made = final_outputs(tasks, raws["valid"])
-        model.calibrators = fit_calibrators(asked, tasks, made, rows.labels, rows.weights)
-        write_calibrators(run.calibration, model.calibrators)
-    if "valid" in raws:
-        rows = data.stores["valid"].rows
-        exact = raws["valid"] if c.amp == "none" else raw_outputs(model.network, batches["valid"], device)
-        made = final_outputs(tasks, {name: raw.double() for name, raw in exact.items()}, model.calibrators)
-        write_points(run.points, measure_points(tasks, made, rows.labels, rows.weights))
-    found = {part: _both(model, raws[part], data.stores[part].rows) for part in raws}
-    if not raws:
-        seen = training_scores(model.network, data.stores["train"], device, size=c.batch_size, amp=c.amp)
-        found["train"] = seen, {}
-    write_profile(run.profile, measure_profile(data.encoder, data.stores))
-    write_json(run.curves, _drawn(model, raws, data))
-    p = state.progress
-    write_json(
-        run.metrics,
-        {
-            **{part: after for part, (after, _) in found.items()},
-            **({"uncalibrated": {part: before for part, (_, before) in found.items()}} if model.calibrators else {}),
-            "epochs": p.epoch,
-            "selected_epoch": None if p.best_epoch is None else p.best_epoch + 1,
-            "select": c.select,
-            "score": p.best_score,
-            "train_seconds": round(p.seconds, 3),
-            "rows_per_second": round(p.rows / p.seconds, 1) if p.seconds else None,
-            **({"bad_batches": p.bad_batches} if c.bad_batches else {}),
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        },
-    )
-    warn_of_no_validation(batches)
+    finish(model, data, run, state.progress)
     return model
-
-
-def _both(model: Model, raws: Mapping[str, Tensor], rows: Batch) -> tuple[Scores, Scores]:
-    """Scores with every calibration, and of the calibrated tasks without."""
-    tasks = model.network.tasks
-    after = scores(tasks, raws, rows.labels, rows.weights, calibrators=model.calibrators)
-    before = scores(tasks, raws, rows.labels, rows.weights) if model.calibrators else {}
-    return after, {name: before[name] for name in model.calibrators}
-
-
-def _drawn(model: Model, raws: Mapping[str, Mapping[str, Tensor]], data: Data) -> dict[str, Any]:
-    """What a report draws: curves of each part's tasks, and how many rows and labels there are."""
-    tasks = model.network.tasks
-    drawn: dict[str, Any] = {"rows": {part: len(store) for part, store in data.stores.items()}, "labels": {}}
-    for part, store in data.stores.items():
-        labels = {task.name: store.rows.labels[task.name] for task in tasks}
-        drawn["labels"][part] = {name: _label_facts(label) for name, label in labels.items()}
-        if part in raws:
-            made = final_outputs(tasks, raws[part], model.calibrators)
-            weights = store.rows.weights
-            drawn[part] = {t.name: curves(t, made[t.name], labels[t.name], weights.get(t.name)) for t in tasks}
-    return drawn
-
-
-def _label_facts(label: Tensor) -> dict[str, float | int | None]:
-    known = len(label) - int(label.isnan().sum())
-    return {"observed": known, "mean": float(torch.nansum(label, dtype=torch.float64)) / known if known else None}
 
 
 def resolved(config: Config, data: Data) -> Config:
