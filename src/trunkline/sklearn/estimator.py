@@ -157,6 +157,7 @@ class MultiTaskEstimator(ABC):
             train=rows if held is None else rows.filter(~held),
             valid=None if held is None else rows.filter(held),
             on_line=print_line if self.verbose else None,
+            progress=False,
         )
         self._columns, self._outputs, self._flat = frame.columns, outputs, flat
         self._named = not flat and targets[0].name is not None

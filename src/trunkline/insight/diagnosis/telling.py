@@ -21,7 +21,8 @@ def told(findings: Sequence[Finding]) -> list[str]:
         first, *others = (finding.sentence for finding in alike)
         lines.append(f"{i}. [{alike[0].weight:.2f}] {kind}: {first}")
         lines += [f"   {sentence}" for sentence in others]
-        lines += [f"   {line}" for line in what_to_do(alike)]
+        advice = [f"   {line}" for line in what_to_do(alike)]
+        lines += ["   tried: as above"] if advice and set(advice) <= set(lines) else advice
     return lines
 
 

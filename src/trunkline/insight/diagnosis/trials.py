@@ -132,6 +132,7 @@ def _trained(change: Change, model: Model, valid: Batch, frames: Mapping[str, An
                 model.config,
                 overrides={"training.trackers": [], **_override(change, model)},
                 on_trained=lambda _, data: kept.update(data=data),
+                progress=False,
                 train=frames.get("train"),
                 valid=frames.get("valid"),
                 test=frames.get("test"),
