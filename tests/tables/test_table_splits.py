@@ -197,3 +197,17 @@ def test_a_random_split_spreads_rare_values_over_all_parts(seed):
 def test_single_rows_of_many_strata_do_not_all_end_in_one_part():
     parts, _ = assign(Split(by="random", valid=0.2, test=0.2), None, rows=4_000, strata=np.arange(4_000))
     np.testing.assert_allclose(np.bincount(parts) / 4_000, [0.6, 0.2, 0.2], atol=0.03)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_training_has_a_row_of_every_class_whatever_is_drawn(seed):
+    draw = np.random.default_rng(seed)
+    classes = np.concatenate([np.arange(40), draw.integers(0, 3, 400)])
+    other = draw.integers(0, 200, 440)
+    split = Split(by="random", valid=0.3, test=0.3, seed=seed)
+    parts, result = assign(split, None, rows=440, strata=classes, classes=[classes, other])
+    assert set(classes[parts == 0]) == set(classes)
+    assert set(other[parts == 0]) == set(other)
+    assert result["rows"] == {part: int((parts == i).sum()) for i, part in enumerate(("train", "valid", "test"))}
+    without, _ = assign(split, None, rows=440, strata=classes)
+    assert not ((parts != without) & (parts != 0)).any()  # rows only come to training

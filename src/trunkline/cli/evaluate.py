@@ -10,13 +10,22 @@ import typer
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     data: Annotated[list[str], typer.Argument(help="Files with features and labels.")],
+    separator: Annotated[
+        str | None, typer.Option(help="Between the fields of a CSV, or auto; as in the training's unless given.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a CSV, such as latin-1, or auto; as in the training's unless given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score a trained model on labelled rows."""
+    from trunkline.cli.predict import overridden
     from trunkline.cli.show import print_table
     from trunkline.inference.model import Model
 
-    scores = Model.load(run).evaluate(data)
+    model = Model.load(run)
+    dialect = overridden(model.config.data.dialect, separator=separator, encoding=encoding)
+    scores = model.evaluate(data, dialect=dialect)
     if as_json:
         print(json.dumps(scores, indent=2))
     else:

@@ -89,6 +89,8 @@ def predict(
     chosen = {task: one.to_json() for task, one in decisions.items()}
     if chosen:
         write_json(beside, chosen)
+    else:
+        beside.unlink(missing_ok=True)  # of what has just been replaced
     if as_json:
         print(
             json.dumps(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -16,7 +15,7 @@ from trunkline.assembly.network import build_network
 from trunkline.assembly.tasks import build_tasks
 from trunkline.config import Config
 from trunkline.config.yaml_file import load_yaml
-from trunkline.errors import Problems, UserError
+from trunkline.errors import UserError
 from trunkline.inference.calibration import Calibrators, check_calibrators, read_calibrators
 from trunkline.inference.decision import Decision, decisions, with_decisions
 from trunkline.inference.decision_rules import Rule
@@ -24,24 +23,24 @@ from trunkline.inference.evaluate import final_outputs, raw_outputs, scores
 from trunkline.inference.input_profile import read_profile
 from trunkline.inference.input_watch import InputWatch
 from trunkline.inference.kept_columns import kept_columns
+from trunkline.inference.labelled_rows import labelled_rows
 from trunkline.inference.model_summary import Summary
 from trunkline.inference.operating_points import read_points
 from trunkline.inference.saving import save_run
 from trunkline.inference.score_table import score_table
-from trunkline.inference.stream import CHUNK, Look, Reading, stream
+from trunkline.inference.stream import Look, Reading, stream
 from trunkline.metrics import Scores
 from trunkline.network import Network
 from trunkline.runs.artifacts import read_fitted
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
 from trunkline.runs.tensors import read_tensors
-from trunkline.tables import Batch, Batches, Encoder, Labels, Store, read
+from trunkline.tables import Batch, Batches, Encoder, Labels, Store
 from trunkline.tables.dialect import Dialect
 from trunkline.tables.encoder import Encoded
 from trunkline.tables.frames import as_polars, like
 from trunkline.tables.origin import Paths
 from trunkline.tables.prefetch import ahead
-from trunkline.tables.source import Files
 from trunkline.tasks import Binary, Multiclass, Task
 from trunkline.untrusted import read_json
 
@@ -281,41 +280,24 @@ class Model:
             return {task.name: torch.empty(0, task.outputs) for task in self.network.tasks}
         return raw_outputs(self.network, Batches(store=Store.of(rows), size=STEP), self.device)
 
-    def evaluate(self, data: Any, *, null_values: Sequence[str] = ()) -> Scores:
+    def evaluate(self, data: Any, *, null_values: Sequence[str] = (), dialect: Dialect | None = None) -> Scores:
         """All metrics of all tasks on labelled rows, from a frame or files; files are read chunk by chunk.
+
+        Args:
+            data: rows, or where they lie.
+            null_values: texts that mean "missing" in CSV; the run's own by default.
+            dialect: of CSV; the run's own by default.
 
         Raises:
             UserError: what reading and encoding find wrong.
         """
-        parts: list[tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]] = []
-        for encoded, labels, weights in ahead(self._labelled(data, null_values)):
-            parts.append((self._raws(encoded), labels, weights))
+        reading = Reading(
+            null_values=null_values or self.config.data.null_values, dialect=dialect or self.config.data.dialect
+        )
+        rows = labelled_rows(data, self.encoder, self.labels, reading=reading, texts=self.config.written_labels)
+        parts = [(self._raws(encoded), labels, weights) for encoded, labels, weights in ahead(rows)]
         together = [{name: torch.cat([part[k][name] for part in parts]) for name in parts[0][k]} for k in range(3)]
         return scores(self.network.tasks, *together, calibrators=self.calibrators)
-
-    def _labelled(
-        self, data: Any, null_values: Sequence[str]
-    ) -> Iterator[tuple[Encoded, dict[str, Tensor], dict[str, Tensor]]]:
-        if isinstance(data, (str, Path, list)):
-            nulls = null_values or self.config.data.null_values
-            types = self.encoder.csv_types() | {name: pl.String() for name in self.config.written_labels}
-            files = Files(data, null_values=nulls, types=types, dialect=self.config.data.dialect)
-            used = [*self.encoder.names, *(n for t in self.labels.tasks for n in (t.column, t.weight) if n)]
-            present = files.types
-            frames = files.chunks(columns=[name for name in dict.fromkeys(used) if name in present], rows=CHUNK)
-        else:
-            files, frames = None, iter([read(as_polars(data))])
-        for frame in frames:
-            problems = Problems()
-            with nullcontext() if files is None else files.naming():
-                with problems.collect():
-                    encoded = self.encoder.encode(frame)
-                with problems.collect():
-                    labels = self.labels.encode(frame)
-                with problems.collect():
-                    weights = self.labels.weights(frame)
-                problems.raise_if_any()
-            yield encoded, labels, weights
 
     def iter(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from trunkline.config import Config
 from trunkline.errors import Problems, UserError
 from trunkline.preparation.partition import Partition
+from trunkline.preparation.written_numbers import warn_of_written_numbers
 from trunkline.tables import Encoder, Feature, Labels
 from trunkline.tables.doctor.taken import NO_VALUE, ONE_VALUE
 from trunkline.tables.encoder import EncoderFitter
@@ -58,6 +59,8 @@ def fit_encoders(
     }
     columns, lacking = train.columns([name for names in needs.values() for name in names])
     for i, chunk in enumerate(train.chunks(columns)):
+        if not i:
+            warn_of_written_numbers(features, chunk, comma_likely=train.table.separator == ";")
         if i and lacking:
             # Gigabytes are not read to say that a column is missing; what lacks none is then not judged.
             fitters = {what: fitter for what, fitter in fitters.items() if lacking.intersection(needs[what])}

@@ -103,9 +103,9 @@ class SplitTable:
                 wanted = [name for name in self.strata if name in self.table.types]
                 if not wanted:
                     return assign(self.split, None, rows=self.table.count())
-                codes = [_codes(chunk, wanted) for chunk in self.table.chunks(columns=wanted)]
-                strata = np.concatenate(codes)
-                return assign(self.split, None, rows=len(strata), strata=strata)
+                codes = [[_codes(chunk[name]) for name in wanted] for chunk in self.table.chunks(columns=wanted)]
+                classes = [np.concatenate(column) for column in zip(*codes, strict=True)]
+                return assign(self.split, None, rows=len(classes[0]), strata=_together(classes), classes=classes)
             key = pl.concat([chunk[column] for chunk in self.table.chunks(columns=[column])])
             return assign(self.split, key, rows=len(key))
 
@@ -195,12 +195,18 @@ class Partition:
         return unchanged(self.table.paths, self.before)
 
 
-def _codes(chunk: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    """`[N]` uint64: the same for rows that are alike in these columns."""
-    codes = np.zeros(len(chunk), dtype=np.uint64)
-    for name in columns:
-        if not chunk[name].dtype.is_nested() and chunk[name].dtype != pl.Object:
-            codes = codes * np.uint64(0x9E3779B97F4A7C15) + chunk[name].hash().to_numpy()
+def _codes(column: pl.Series) -> np.ndarray:
+    """`[N]` uint64: the same for rows that are alike in it."""
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        return np.zeros(len(column), dtype=np.uint64)
+    return column.hash().to_numpy()
+
+
+def _together(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """`[N]` uint64: the same for rows that are alike in all of them."""
+    codes = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        codes = codes * np.uint64(0x9E3779B97F4A7C15) + column
     return codes
 
 

@@ -81,7 +81,12 @@ def check_column(split: Split, columns: Sequence[str]) -> None:
 
 
 def assign(
-    split: Split, key: pl.Series | None, *, rows: int, strata: np.ndarray | None = None
+    split: Split,
+    key: pl.Series | None,
+    *,
+    rows: int,
+    strata: np.ndarray | None = None,
+    classes: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Of every row the position of its part in `PARTS`, `[rows]` int8, and what decided, as `cut` gives it.
 
@@ -90,6 +95,8 @@ def assign(
         key: the split's column; none is needed at random.
         rows: of the table.
         strata: `[rows]`, what a random split spreads evenly over the parts.
+        classes: `[rows]` each, of whose every value a random split gives a row to training, the first where it would
+            have none: what is not learnt cannot be asked for.
 
     Raises:
         UserError: the column has nulls; a part that was asked for has no row.
@@ -110,6 +117,9 @@ def assign(
     parts = np.zeros(rows, dtype=np.int8)
     parts[places >= 1 - split.valid - split.test] = PARTS.index("valid")
     parts[places >= 1 - split.test] = PARTS.index("test")
+    for column in classes if split.by == "random" else ():
+        values, first = np.unique(column, return_index=True)
+        parts[first[~np.isin(values, column[parts == 0])]] = 0
     counts = {}
     for part, count in zip(PARTS, np.bincount(parts, minlength=len(PARTS)).tolist(), strict=True):
         if count:
