@@ -163,13 +163,11 @@ def _config(
 
 
 def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int) -> str:
-    """What exact repeats of rows mean for the training; empty where there are none."""
-    if not repeats.rows:
+    """What exact repeats of rows mean for the training; empty where there are none, or no more than by chance."""
+    if not repeats.rows or repeats.by_chance:
         return ""
     of = "" if repeats.of == rows else f" of the first {repeats.of:,}"
     told = f"{repeats.rows:,}{of} equal an earlier one in every column"
-    if repeats.by_chance:
-        return f"{told}, as rows of few different values do by chance"
     if split is None or split["by"] != "random":
         return told
     both = repeats.in_both(split["valid"], split["test"])

@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from trunkline.errors import Problems, UserError
+from trunkline.log_level import only_errors
 from trunkline.sklearn.outputs import Output, check_names, make_output
 from trunkline.sklearn.rows import feature_frame, is_frame
 from trunkline.sklearn.run_files import pack, unpack
@@ -152,13 +153,14 @@ class MultiTaskEstimator(ABC):
             held = pl.Series(validation_rows(len(rows), places, share=share, seed=seed))
         if is_frame(X) and self.features == "from_dtype":
             warn_of_unlikely_numbers(frame)
-        self.model_ = fit(
-            config,
-            train=rows if held is None else rows.filter(~held),
-            valid=None if held is None else rows.filter(held),
-            on_line=print_line if self.verbose else None,
-            progress=False,
-        )
+        with only_errors(wanted=not self.verbose):
+            self.model_ = fit(
+                config,
+                train=rows if held is None else rows.filter(~held),
+                valid=None if held is None else rows.filter(held),
+                on_line=print_line if self.verbose else None,
+                progress=False,
+            )
         self._columns, self._outputs, self._flat = frame.columns, outputs, flat
         self._named = not flat and targets[0].name is not None
         self.n_outputs_ = len(outputs)

@@ -1,9 +1,7 @@
 """Trials of changes: what a line of the config does on the validation rows, before anybody is told to write it."""
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -21,6 +19,7 @@ from trunkline.insight.statistics.intervals import Interval
 from trunkline.insight.statistics.jackknife import Groups, interval
 from trunkline.insight.statistics.predictions import Judged
 from trunkline.insight.statistics.weighted import MAKERS
+from trunkline.log_level import only_errors
 from trunkline.preparation.data import Data
 from trunkline.tables import Batch, Store
 from trunkline.tasks import Binary, Multiclass, Task
@@ -127,7 +126,7 @@ def _trained(change: Change, model: Model, valid: Batch, frames: Mapping[str, An
     """The run's config with the change, trained on its rows."""
     kept: dict[str, Data] = {}
     try:
-        with _silent():
+        with only_errors():  # warnings of the run were told when it was trained
             other = fit(
                 model.config,
                 overrides={"training.trackers": [], **_override(change, model)},
@@ -207,15 +206,3 @@ def _told(change: Change, outcome: Outcome, task: str) -> Tried:
     for name, (first, second) in outcome.worse.items():
         text += f"; {name}'s probabilities get worse: log loss {first:.4f} -> {second:.4f}"
     return Tried(change=str(change), helps=gained and not losers and not outcome.worse, sentence=text)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Warnings of the run were told when it was trained."""
-    logger = logging.getLogger("trunkline")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
