@@ -2,7 +2,7 @@
 
 Census-Income (KDD), 30 categorical and 8 numeric columns, three binary tasks, repeated to half a million rows in one
 Parquet file; a bottom of 256-128, towers of 64-1, trained for one epoch. Three contestants take turns: trunkline from
-Parquet to Parquet as `trunkline predict` does it, the model being loaded (`write_stream` of `Model.stream`: read,
+Parquet to Parquet as `trunkline predict` does it, the model being loaded (`write_stream` of `Model.iter`: read,
 encode, estimate, write); the network's bare forward pass in inference mode over the same rows, encoded beforehand, at
 the best of a few batch sizes, its outputs thrown away; and reading and encoding alone. Both forward passes have all of
 torch's threads.
@@ -116,7 +116,7 @@ def check_estimates(model: Model, out: Path, ids: Tensor, numbers: Tensor) -> No
     with torch.inference_mode():
         raws = model.network(ids[-1000:], numbers[-1000:])
     for task, raw in raws.items():
-        torch.testing.assert_close(written[task][-1000:].to_torch(), raw[:, 0].sigmoid(), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(written[task][-1000:].to_torch(), raw[:, 0].double().sigmoid(), atol=1e-5, rtol=1e-4)
 
 
 def main() -> None:

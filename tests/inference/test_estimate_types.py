@@ -47,7 +47,7 @@ def test_all_numbers_that_are_no_classes_are_float64(model, rows, tmp_path):
     assert len(types) >= 20
     assert set(types.values()) == {pl.Float64}
     rows.write_parquet(tmp_path / "rows.parquet")
-    write_stream(model.stream(tmp_path / "rows.parquet"), tmp_path / "made.parquet")
+    write_stream(model.iter(tmp_path / "rows.parquet"), tmp_path / "made.parquet")
     assert pl.read_parquet_schema(tmp_path / "made.parquet") == estimates.schema
     brought = model(pd.DataFrame(rows.to_dict(as_series=False)))
     assert all(brought[name].dtype == np.float64 for name in types)

@@ -79,7 +79,14 @@ def test_saved_and_loaded_it_estimates_the_same(model, settings, tables, tmp_pat
     assert_frame_equal(again(tables["test"]), model(tables["test"]), check_exact=True)
     assert (again.metrics, again.history) == (model.metrics, model.history)
     assert repr(again).replace(str(again.path), "") == repr(model).replace(str(model.path), "")
-    more = {"training.epochs": 3, "tasks.click.calibrate": "temperature"}
+    assert again.decisions({"buy": "rate:0.2"}) == model.decisions({"buy": "rate:0.2"})
+    assert again.watch() is not None
+
+
+def test_a_model_of_a_folder_is_saved_with_what_it_goes_on_from(settings, tables, tmp_path):
+    calibrated = {"tasks.click.calibrate": "temperature"}
+    fit(settings, **tables, out=tmp_path / "run", overrides=calibrated).save(tmp_path / "kept")
+    more = {"training.epochs": 3, **calibrated}
     longer = fit(settings, **tables, out=tmp_path / "kept", resume=True, overrides=more)
     assert longer.metrics["epochs"] == 3
 

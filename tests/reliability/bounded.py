@@ -10,6 +10,7 @@ import torch
 
 from trunkline import fit
 from trunkline.errors import UserError
+from trunkline.log_level import only_errors
 
 SETTINGS = {
     "tasks": {"y": "binary"},
@@ -20,7 +21,8 @@ SETTINGS = {
 
 def train(columns, rows, **settings):
     frame = pl.DataFrame({**columns, "y": np.arange(rows) % 2})
-    return fit({**SETTINGS, **settings}, train=frame), frame
+    with only_errors():
+        return fit({**SETTINGS, **settings}, train=frame, progress=False), frame
 
 
 def nothing():

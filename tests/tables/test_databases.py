@@ -226,7 +226,7 @@ def test_a_run_folder_connects_nobody(here):
         extend("run", {"tasks": {"z": "binary"}})
     assert len(extend("run", {"tasks": {"z": "binary"}, "data": CONFIG["data"]})(rows)) == len(rows)
     # What a person names is read.
-    estimates = pl.concat(Model.load("run").stream("sqlite:///shop.db#events"))
+    estimates = pl.concat(Model.load("run").iter("sqlite:///shop.db#events"))
     assert_frame_equal(estimates, model(rows), check_exact=False, abs_tol=1e-6)
 
 

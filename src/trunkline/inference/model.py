@@ -220,7 +220,7 @@ class Model:
         """Write the model into a folder from which `Model.load` makes one with the same estimates, to the bit.
 
         It is a run like any other, with history and checkpoint. A model that was trained without `out` lives in a
-        temporary folder, and goes with it unless it is saved.
+        temporary folder and goes with it unless it is saved; it has no checkpoint to go on from.
 
         Args:
             folder: where to.

@@ -37,7 +37,7 @@ def save_run(
     _, facts = read_tensors(source.model)
     with target.locked():
         target.start(overwrite=overwrite)
-        copied = ("config", "encoder", "history", "metrics", "curves", "checkpoint")
+        copied = ("config", "encoder", "history", "metrics", "curves", "points", "profile", "checkpoint")
         for file in (getattr(source, name) for name in copied):
             if file.exists():
                 with beside(target.path / file.relative_to(source.path)) as partial:

@@ -11,7 +11,7 @@ from trunkline.training.display.text import epoch_text, losses_text, sizes_text
 from trunkline.training.loop import Loop
 
 MOST_LINES = 50
-"""Epochs that are told where no terminal is; of a longer training every so many, and its last."""
+"""Epochs that are told where no terminal is; of a longer training the first, every so many, and the last."""
 
 
 @final
@@ -69,4 +69,4 @@ class TerminalDisplay(Display):
 
     def _is_told(self, epoch: int) -> bool:
         every = 1 if self.console.is_terminal else -(-self._epochs // MOST_LINES) or 1
-        return epoch % every == 0 or epoch == self._epochs
+        return epoch in (1, self._epochs) or epoch % every == 0
