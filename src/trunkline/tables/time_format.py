@@ -29,6 +29,9 @@ LONGEST = 64
 LOOK_AT = 2_000
 """Different texts that show a format."""
 
+PARTS = r"\d\D+\d|\d{6,}|\p{L}{3,}.*\d{4}"
+"""What every moment has: two numbers, one long number, or the name of a month and a year."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +176,7 @@ def recognise_times(text: pl.Series) -> Times | None:
     values = values.unique(maintain_order=True).head(LOOK_AT)
     marked = values.str.to_lowercase().is_in(MARKS)
     missing, values = values.filter(marked).to_list(), values.filter(~marked & (values != ""))
-    if not len(values):
+    if 2 * int(values.head(20).str.contains(PARTS).sum()) < len(values.head(20)) or not len(values):
         return None
     found: dict[str, tuple[int, pl.Series]] = {}
     for form in (ISO, *FORMATS):

@@ -18,6 +18,8 @@ LEAST = 100
 """Rows below which nothing is said."""
 BINS = 256
 """Of a number, of about as many rows each."""
+LOOKED_AT = 16_384
+"""Rows from which the bins are made."""
 SMOOTH = 1.0
 """Rows with the mean label that every value is given beside its own."""
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
@@ -60,11 +62,12 @@ def mark_leaks(
         if known.sum() < LEAST or values.n_unique() < 2 + bool(values.null_count()):
             continue
         numbers = values.fill_null(0.0).to_numpy()
-        scores = {name: _score(code, numbers, known & half, known & ~half) for name, code in codes.items()}
+        binary = set(np.unique(numbers[known])) <= {0.0, 1.0}
+        train, other = np.flatnonzero(known & half), np.flatnonzero(known & ~half)
+        scores = {name: _score(code, numbers, train, other, binary=binary) for name, code in codes.items()}
         for name, score in scores.items():
-            rest = sorted(other for one, other in scores.items() if one != name and other < DOUBTFUL)
+            rest = sorted(value for one, value in scores.items() if one != name and value < DOUBTFUL)
             if score >= DOUBTFUL and (not rest or rest[len(rest) // 2] < OTHERS):
-                binary = set(np.unique(numbers[known])) <= {0.0, 1.0}
                 found[name].append(Score(task, "AUC" if binary else "R²", score))
     return [_marked(sheet, found.get(sheet.name, [])) for sheet in sheets]
 
@@ -88,13 +91,14 @@ def _marked(sheet: ColumnSheet, scores: list[Score]) -> ColumnSheet:
 
 
 def _codes(series: pl.Series, sheet: ColumnSheet) -> np.ndarray:
-    """`[N]` int64 of few different values: a bin of a number, or the place of a value; -1 where missing."""
+    """`[N]` int64 of few different values: a bin of a number, or the place of a value, from 0; -1 where missing."""
     if sheet.kind == "numeric" and isinstance(series.dtype, _TEXT):
         series = NumberFormat.of(sheet.options.get("format", {})).parse(series.cast(pl.String))
     if sheet.kind in ("numeric", "datetime") and (series.dtype.is_numeric() or series.dtype.is_temporal()):
         values = series.to_physical().cast(pl.Float64).fill_nan(None).to_numpy()
         known = np.isfinite(values)
-        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, BINS + 1)[1:-1])) if known.any() else np.empty(0)
+        some = values[known][:: 1 + int(known.sum()) // LOOKED_AT]
+        edges = np.unique(np.quantile(some, np.linspace(0, 1, BINS + 1)[1:-1])) if len(some) else np.empty(0)
         return np.where(known, np.searchsorted(edges, np.nan_to_num(values), side="right"), -1)
     if isinstance(series.dtype, (pl.List, pl.Array)):
         series = series.hash()
@@ -102,15 +106,16 @@ def _codes(series: pl.Series, sheet: ColumnSheet) -> np.ndarray:
     return ranks.to_numpy()
 
 
-def _score(codes: np.ndarray, label: np.ndarray, train: np.ndarray, other: np.ndarray) -> float:
+def _score(codes: np.ndarray, label: np.ndarray, train: np.ndarray, other: np.ndarray, *, binary: bool) -> float:
     """AUC of a label 0/1, R² of numbers, by the mean label of each value in the training rows."""
-    values, place = np.unique(codes, return_inverse=True)
-    count = np.bincount(place[train], minlength=len(values))
-    total = np.bincount(place[train], label[train], minlength=len(values))
+    place = codes + 1  # ranks and bins: small and dense
+    width = int(place.max()) + 1
+    count = np.bincount(place[train], minlength=width)
+    total = np.bincount(place[train], label[train], minlength=width)
     mean = float(label[train].mean())
     estimate = ((total + SMOOTH * mean) / (count + SMOOTH))[place[other]]
     truth = label[other]
-    if set(np.unique(label[train | other])) <= {0.0, 1.0}:
+    if binary:
         ones = int(truth.sum())
         if not 0 < ones < len(truth):
             return 0.5
