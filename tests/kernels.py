@@ -25,8 +25,19 @@ SUITES = (
     "tasks",
     "training/test_extend.py",
     "reliability",
+    "inference",
+    "insight/quality",
+    "insight/diagnosis/test_after_training.py",
+    "sklearn_estimators",
 )
-SHORT_SUITES = ("contracts/test_gramian_contract.py", "balance/gradients", "balance/solvers", "training/test_extend.py")
+SHORT_SUITES = (
+    "contracts/test_gramian_contract.py",
+    "balance/gradients",
+    "balance/solvers",
+    "training/test_extend.py",
+    "inference/test_calibration.py",
+    "insight/quality",
+)
 EXTENDED = "training/test_extend.py::test_the_weights_of_what_a_run_knows_stay_to_the_bit_and_new_tasks_learn"
 SETTINGS: dict[str, dict[str, str]] = {
     "as it is": {},

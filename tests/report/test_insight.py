@@ -8,7 +8,9 @@ from html import escape
 import pytest
 
 from trunkline.insight.diagnosis.findings import OF_ROWS
+from trunkline.insight.diagnosis.record import write_record
 from trunkline.insight.importance.result import Importance, TaskImportance
+from trunkline.insight.quality.task_quality import LabelShape, TaskQuality
 from trunkline.insight.statistics.intervals import Interval
 from trunkline.report import read_run
 from trunkline.report.importance_figure import MOST, importance_figure
@@ -16,6 +18,29 @@ from trunkline.report.insight import Insight, find_insight
 from trunkline.report.page import figures_json, page
 
 NOTHING = Insight(findings=[], looked=["rows"], skipped=[], importance=None, gaps=[])
+
+SOUND = TaskQuality(
+    task="<i>buy",
+    kind="binary",
+    headline="auc",
+    rows=900,
+    score=Interval(0.8, 0.79, 0.81, 0.005),
+    constant=0.5,
+    base=0.3,
+    r2=None,
+    linear=0.78,
+    ahead=Interval(0.02, 0.01, 0.03, 0.005),
+    calibration=None,
+    measure="log_loss",
+    epochs=(0.5,),
+    error=0.01,
+    better=False,
+    constant_measure=0.6,
+    headlines=(0.8,),
+    losses=(0.5,),
+    selected=0,
+    label=LabelShape(rows=900, zeros=0.7, negative=False, whole=True, spread=2.0),
+)
 
 
 def text_of(run):
@@ -45,6 +70,17 @@ def test_findings_stand_on_top_with_weight_sentence_and_remedy(seen):
     links = re.findall(r'<a href="#(part[^"]+-finding-\d+)">([^<]+)</a>', text[text.index("<h3>Data") :])
     assert [told for _, told in links] == [escape(finding.sentence) for finding in of_rows]
     assert all(f'id="{anchor}"' in text for anchor, _ in links)
+
+
+def test_tasks_stand_beside_a_linear_model_where_somebody_has_looked(seen):
+    assert "Beside a linear model" not in text_of(read_run(seen))
+    write_record(seen, {"<i>buy": SOUND}, [])
+    text = text_of(read_run(seen))
+    assert "<td>&lt;i&gt;buy auc</td><td>0.8000 ± 0.0100</td><td>0.7800</td><td>+0.0200 ± 0.0100</td>" in text
+    assert text.index("Scores") < text.index("Beside a linear model") < text.index("Network</h3>")
+    with (seen / "history.jsonl").open("a") as history:
+        history.write("\n")
+    assert "Beside a linear model" not in text_of(read_run(seen))  # of another model
 
 
 def test_what_was_found_is_used_again_for_this_model_alone(seen):

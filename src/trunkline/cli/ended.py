@@ -9,7 +9,7 @@ from trunkline.inference.model import Model
 from trunkline.insight.diagnosis.after_training import Verdict, judge
 from trunkline.insight.diagnosis.telling import told
 from trunkline.insight.quality.task_quality import TaskQuality
-from trunkline.insight.statistics.intervals import Interval
+from trunkline.insight.statistics.intervals import Interval, half_width
 from trunkline.preparation.data import Data
 from trunkline.training.display.text import number
 
@@ -78,4 +78,4 @@ def _half(interval: Interval | None) -> str:
     """Half of a 95 % interval."""
     if interval is None or interval.low is None or interval.high is None:
         return ""
-    return f" ± {(interval.high - interval.low) / 2:.4f}"
+    return f" ± {half_width(interval):.4f}"

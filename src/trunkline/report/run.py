@@ -1,11 +1,14 @@
 """Reading a run folder for a report."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from trunkline.config import Config
 from trunkline.errors import UserError
+from trunkline.insight.diagnosis.record import read_record
+from trunkline.insight.quality.task_quality import TaskQuality
 from trunkline.report.insight import Insight, read_insight
 from trunkline.report.run_schema import check_lines, check_run_files
 from trunkline.runs.artifacts import MOST
@@ -28,6 +31,7 @@ class Run:
         curves: `curves.json`; likewise.
         columns: what the encoder knows of each feature column.
         insight: what was found in it, and what its features are worth; None where nobody has asked.
+        quality: of each task beside a linear model, as the end of its training left it; empty where nobody looked.
     """
 
     path: Path
@@ -38,6 +42,7 @@ class Run:
     curves: dict[str, Any]
     columns: list[dict[str, Any]]
     insight: Insight | None = None
+    quality: Mapping[str, TaskQuality] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -79,6 +84,7 @@ def read_run(path: str | Path) -> Run:
     if not history:
         raise UserError(f"{path} has no history yet: it is written every training.log_every steps and every epoch")
     check_lines(history, folder.history)
+    record = read_record(Path(path))
     return Run(
         path=Path(path).resolve(),
         config=Config.make(folder.config),
@@ -88,6 +94,7 @@ def read_run(path: str | Path) -> Run:
         curves=_json(folder.curves),
         columns=list(_json(folder.encoder).get("columns", [])),
         insight=read_insight(Path(path)),
+        quality={} if record is None else record.tasks,
     )
 
 

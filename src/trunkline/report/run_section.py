@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from trunkline.config import Config
+from trunkline.insight.statistics.intervals import half_width
 from trunkline.metrics.choice import choices
 from trunkline.report.figure import Figure
 from trunkline.report.figures import Figures
@@ -28,7 +29,7 @@ def run_section(run: Run, name: str, anchor: str, sheet: Figures) -> str:
         sheet: of the page.
     """
     parts = [f'<section id="{anchor}"><h2>{escape(name)}</h2>', _facts(run)]
-    parts += ["<h3>Findings</h3>", findings_list(run.insight, anchor), _scores(run), _choice(run)]
+    parts += ["<h3>Findings</h3>", findings_list(run.insight, anchor), _scores(run), _beside_linear(run), _choice(run)]
     parts += ["<h3>Network</h3>", graph(run, anchor)]
     parts.append('<p class="note">Dashed arrows carry an estimate whose gradient is stopped.</p>')
     parts += ["<h3>Training</h3>", sheet.grid(training_figures(run))]
@@ -79,6 +80,26 @@ def _scores(run: Run) -> str:
             header = [f"{part}, before calibration", *(column.replace("_", " ") for column in values)]
             parts.append(table(header, [[name, *values.values()]]))
     return f"<h3>Scores</h3>{''.join(parts)}" if parts else ""
+
+
+def _beside_linear(run: Run) -> str:
+    """Each task beside a linear model of the same columns; nothing where nobody has looked."""
+    rows = []
+    for one in run.quality.values():
+        score, ahead = (None if i is None or i.se is None else i for i in (one.score, one.ahead))
+        rows.append(
+            [
+                f"{one.task} {one.headline.replace('_', ' ')}",
+                None if score is None else f"{score.value:.4f} ± {half_width(score):.4f}",
+                one.linear,
+                None if ahead is None else f"{ahead.value:+.4f} ± {half_width(ahead):.4f}",
+            ]
+        )
+    if not rows:
+        return ""
+    note = "On validation rows, ± half of a 95 % interval; the linear model reads the same encoded columns."
+    header = ["task", "network", "linear model", "ahead by"]
+    return f'<h3>Beside a linear model</h3>{table(header, rows)}<p class="note">{escape(note)}</p>'
 
 
 def _choice(run: Run) -> str:

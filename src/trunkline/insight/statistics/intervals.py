@@ -38,6 +38,13 @@ class Interval:
     df: float | None = None
 
 
+def half_width(of: Interval) -> float:
+    """Half of the interval, of one that has ends."""
+    assert of.low is not None
+    assert of.high is not None
+    return (of.high - of.low) / 2
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Seeds:
