@@ -22,7 +22,7 @@ def told(findings: Sequence[Finding]) -> list[str]:
         lines.append(f"{i}. [{alike[0].weight:.2f}] {kind}: {first}")
         lines += [f"   {sentence}" for sentence in others]
         advice = [f"   {line}" for line in what_to_do(alike)]
-        lines += ["   tried: as above"] if advice and set(advice) <= set(lines) else advice
+        lines += ["   advice: as above"] if advice and set(advice) <= set(lines) else advice
     return lines
 
 
