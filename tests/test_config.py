@@ -330,3 +330,33 @@ def test_whatever_stands_anywhere_is_taken_or_answered_in_words(place, value):
         assert all(len(problem) > len("the config: ") for problem in found)
     else:
         assert Config.make(yaml.safe_load(config.to_yaml())) == config
+
+
+def test_a_feature_that_is_null_is_left_out():
+    raw = {"tasks": {"y": "binary"}, "features": {"a": "numeric", "b.c": "numeric", "d": None}}
+    assert list(Config.make(raw).features) == ["a", "b.c"]
+    assert list(Config.make(raw, overrides={'features."b.c"': None}).features) == ["a"]
+    with pytest.raises(UserError, match="no feature"):
+        Config.make(raw, overrides={'features."b.c"': None, "features.a": None})
+
+
+@pytest.mark.parametrize(
+    ("pair", "key", "value"),
+    [
+        ("optimizer.lr=0.003", "optimizer.lr", 0.003),
+        ("optimizer.lr: 0.003", "optimizer.lr", 0.003),
+        ('optimizer.subnets."tower.a b".lr: 0.003', 'optimizer.subnets."tower.a b".lr', 0.003),
+        ('features."a: b=c": null', 'features."a: b=c"', None),
+        ("tasks.y.values={a: 1, b=c: 0}", "tasks.y.values", {"a": 1, "b=c": 0}),
+        ("data.train=C:/rows.csv", "data.train", "C:/rows.csv"),
+        ("data.train=sqlite:///a.db#b", "data.train", "sqlite:///a.db#b"),
+    ],
+)
+def test_set_takes_what_advice_prints(pair, key, value):
+    assert parse_overrides([pair]) == {key: value}
+
+
+@pytest.mark.parametrize("pair", ["optimizer.lr", "C:/rows.csv", "a.b:1"])
+def test_set_without_a_value_is_refused(pair):
+    with pytest.raises(UserError, match="write KEY=VALUE"):
+        parse_overrides([pair])

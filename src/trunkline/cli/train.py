@@ -1,5 +1,6 @@
 """`trunkline train`."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def interrupted(started: bool, folder: Path, config: Path, sets: Sequence[str] =
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:
-    """`["a.b=1"]` -> `{"a.b": 1}`; values are YAML.
+    """`["a.b=1"]` -> `{"a.b": 1}`; values are YAML, and `a.b: 1`, as advice is printed, is the same.
 
     Raises:
         UserError: a pair without `=`, or a value that is no YAML.
@@ -79,11 +80,11 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
     overrides = {}
     for pair in pairs:
-        key, equals, value = pair.partition("=")
+        key, equals, value = re.match(r'((?:"[^"]*"|[^=:"])*)(=|:(?=\s))?(.*)', pair, re.DOTALL).groups()  # type: ignore[union-attr]  # it fits anything
         if not equals:
             raise UserError(f"--set {pair!r}: write KEY=VALUE, for example optimizer.lr=0.003")
         try:
-            overrides[key] = parse_yaml(value)
+            overrides[key.strip()] = parse_yaml(value)
         except (yaml.YAMLError, ValueError):
             raise UserError(f"--set {pair!r}: the value is no valid YAML") from None
     return overrides

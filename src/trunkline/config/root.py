@@ -47,6 +47,14 @@ class Config(Section):
     tune: TuneConfig | None = None
     """What `trunkline tune` searches."""
 
+    @field_validator("features", mode="before")
+    @classmethod
+    def _left_out(cls, features: Any) -> Any:
+        """A feature that is null is left out: `--set features.price=null`."""
+        if not isinstance(features, dict):
+            return features
+        return {name: feature for name, feature in features.items() if feature is not None}
+
     @field_validator("features")
     @classmethod
     def _some_feature(cls, features: Any) -> Any:

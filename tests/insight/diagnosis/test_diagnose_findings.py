@@ -196,7 +196,7 @@ def test_what_is_sound_gives_nothing():
         ("leak", {}, "data.ignore: [late]"),
         ("unseen_ids", {}, "features.user.min_count: 2"),
         ("unique_ids", {}, "data.ignore: [session]"),
-        ("unique_ids", {"features": {"session": "categorical"}}, "features: without session"),
+        ("unique_ids", {"features": {"session": "categorical"}}, "features.session: null"),
         ("rare_labels", {}, "data.split: {by: random, valid: 0.3}  # of all rows, instead of data.valid"),
         (
             "rare_labels",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from trunkline.insight.diagnosis.findings import Finding
 
+BY_HAND = "by hand: "
 NOT_TRIED = " (not tried)"
 
 
@@ -39,5 +40,6 @@ def what_to_do(alike: Sequence[Finding]) -> list[str]:
     untried = [finding for finding in alike if not finding.tried]
     for remedy in dict.fromkeys(finding.remedy for finding in untried):
         could = any(finding.changes for finding in untried if finding.remedy == remedy)
-        lines.append(f"change: {remedy}{NOT_TRIED if could else ''}")
+        by_hand = remedy.removeprefix(BY_HAND)
+        lines.append(by_hand if by_hand != remedy else f"change: {remedy}{NOT_TRIED if could else ''}")
     return lines

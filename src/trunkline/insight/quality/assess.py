@@ -83,7 +83,10 @@ def _of(
     linear = constant = ahead = None
     if _observed(task, train):
         model = LinearModel(task, train, valid)
-        beside = groups.scores(maker(judged.value(model.raw), judged.target), judged.rows)
+        if math.isinf(model.ridge):  # a constant has no rank correlation, and is no better for that
+            beside = np.full(len(scores), CHANCE.get(task.headline, 0.0))
+        else:
+            beside = groups.scores(maker(judged.value(model.raw), judged.target), judged.rows)
         linear, ahead = _finite(beside[0]), interval(scores - beside)
         constant = model.constant.expand(len(valid), -1)
     measure = next((name for name in LOSSES if name in task.reported), task.headline)

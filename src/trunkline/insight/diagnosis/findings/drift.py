@@ -25,7 +25,7 @@ def drift(observations: Observations) -> list[Finding]:
             sentence=f"{column} has other values in the {worst[column]} rows than in training: "
             f"population stability index {indices[column]:.2f}",
             evidence={"index": indices[column], "parts": dict((observations.shifts or {})[column])},
-            remedy=f"features: without {column}",
+            remedy=observations.without(column),
         )
         for column in moved[:MOST]
     ]

@@ -50,7 +50,7 @@ def miscalibrated(observations: Observations) -> list[Finding]:
                 },
                 remedy=str(changes[0])
                 if changes
-                else f"tasks.{name}: nothing of the config; multiply the estimates by {1 / calibration.ratio:.3f}",
+                else f"by hand: multiply the estimates of {name} by {1 / calibration.ratio:.3f}",
                 changes=tuple(changes),
             )
         )

@@ -9,6 +9,8 @@ from trunkline.insight.statistics.intervals import Interval
 KIND = "no_better_than_constant"
 SEVERITY = 1.0
 """Such a task need not be asked."""
+FEWEST = 20
+"""Validation rows below which nothing is said."""
 UNCLEAR = 0.7
 """Of that, where it may well be better and the rows are too few to tell."""
 BAD_SCALE = 0.6
@@ -19,6 +21,8 @@ def no_better_than_constant(observations: Observations) -> list[Finding]:
     """Tasks whose headline score, or share of the variance explained, may be that of one estimate for every row."""
     found = []
     for name, quality in (observations.quality or {}).items():
+        if quality.rows < FEWEST:
+            continue  # `small_validation` says so
         useless = quality.score is not None and _reaches(quality.score, quality.constant)
         off = quality.r2 is not None and _reaches(quality.r2, 0.0)
         if not (useless or off):
@@ -39,7 +43,7 @@ def no_better_than_constant(observations: Observations) -> list[Finding]:
                     "r2": None if quality.r2 is None else quality.r2.value,
                     "rows": quality.rows,
                 },
-                remedy=str(changes[0]) if changes else f"tasks: without {name}, or features that tell of it",
+                remedy=str(changes[0]) if changes else f"by hand: leave {name} out, or bring features that tell of it",
                 changes=tuple(changes),
             )
         )

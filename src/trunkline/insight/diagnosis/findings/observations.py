@@ -1,5 +1,6 @@
 """Observations: all that a diagnosis has seen of a training and its rows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -11,6 +12,11 @@ from trunkline.insight.diagnosis.measures.dead_units import Layer
 from trunkline.insight.diagnosis.measures.repeats import Repeats
 from trunkline.insight.diagnosis.rates import rate_of
 from trunkline.insight.quality.task_quality import TaskQuality
+
+
+def dotted(name: str) -> str:
+    """A name as a part of a dotted path."""
+    return name if re.fullmatch(r"[\w-]+", name) else f'"{name}"'
 
 
 @final
@@ -78,7 +84,7 @@ class Observations:
         return rate_of(self.config, subnet)
 
     def without(self, *columns: str) -> str:
-        """The line of the config that leaves columns out."""
+        """The lines of the config that leave columns out, each as `--set` takes it."""
         if self.config.features == "auto":
             return f"data.ignore: [{', '.join(columns)}]"
-        return f"features: without {', '.join(columns)}"
+        return "\n".join(f"features.{dotted(name)}: null" for name in columns)

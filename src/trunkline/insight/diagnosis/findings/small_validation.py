@@ -6,6 +6,8 @@ from trunkline.insight.diagnosis.findings.observations import Observations
 KIND = "small_validation"
 SEVERITY = 0.4
 """Which epoch is kept, and which method seems better, is decided by chance."""
+FEWEST = 20
+"""Rows below which no score is looked at."""
 WIDE = 0.03
 """Of an AUC or a correlation: half of a 95 % interval that is narrower does no harm."""
 
@@ -15,6 +17,9 @@ def small_validation(observations: Observations) -> list[Finding]:
     found = []
     for name, quality in (observations.quality or {}).items():
         score, epochs = quality.score, [value for value in quality.headlines if value is not None]
+        if quality.rows < FEWEST:
+            found.append(_of_few(observations, name, quality.rows))
+            continue
         if score is None or score.low is None or score.high is None or len(epochs) < 2:
             continue
         half, apart = (score.high - score.low) / 2, max(epochs) - min(epochs)
@@ -33,6 +38,17 @@ def small_validation(observations: Observations) -> list[Finding]:
             )
         )
     return found
+
+
+def _of_few(observations: Observations, name: str, rows: int) -> Finding:
+    return Finding(
+        kind=KIND,
+        weight=SEVERITY,
+        subject=name,
+        sentence=f"{name} has {rows} validation row{'s' * (rows != 1)}, which tell nothing",
+        evidence={"rows": rows},
+        remedy=_remedy(observations),
+    )
 
 
 def _remedy(observations: Observations) -> str:

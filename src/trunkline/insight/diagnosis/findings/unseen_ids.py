@@ -1,7 +1,7 @@
 """Unseen ids: later rows hold ids that training did not have."""
 
 from trunkline.insight.diagnosis.findings.finding import Finding
-from trunkline.insight.diagnosis.findings.observations import Observations
+from trunkline.insight.diagnosis.findings.observations import Observations, dotted
 
 KIND = "unseen_ids"
 SEVERITY = 0.5
@@ -34,4 +34,4 @@ def unseen_ids(observations: Observations) -> list[Finding]:
 
 def _remedy(observations: Observations, column: str, *, trained: bool) -> str:
     # With rare ids counted as unseen, the row of unseen ids learns what it stands for.
-    return f"features: without {column}" if trained else f"features.{column}.min_count: 2"
+    return observations.without(column) if trained else f"features.{dotted(column)}.min_count: 2"

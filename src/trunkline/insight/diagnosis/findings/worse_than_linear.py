@@ -7,6 +7,8 @@ from trunkline.insight.diagnosis.remedies import learning_changes
 KIND = "worse_than_linear"
 SEVERITY = 0.8
 """There is a better model, and it is a simple one."""
+LEAST = 0.003
+"""Of an AUC or a share of variance: what is closer does no harm."""
 FAR = 0.05
 """Of an AUC or a share of variance: behind by so much, a model is of another class."""
 
@@ -16,7 +18,9 @@ def worse_than_linear(observations: Observations) -> list[Finding]:
     found = []
     for name, quality in (observations.quality or {}).items():
         ahead = quality.ahead
-        if ahead is None or ahead.low is None or ahead.high is None or ahead.high >= 0 or quality.score is None:
+        if ahead is None or ahead.low is None or ahead.high is None or quality.score is None:
+            continue
+        if ahead.high >= 0 or ahead.value > -LEAST:
             continue
         changes = learning_changes(observations.config, quality)
         found.append(
