@@ -90,6 +90,7 @@ FAULTS = {
     "overfitting": {"quality": quality("click", epochs=(0.45, 0.5, 0.55))},
     "miscalibrated": {"quality": quality("buy", calibration=Calibration(ratio=1.2, error=0.02, ece=0.01, chance=0.01))},
     "small_validation": {"quality": quality("click", score=Interval(0.8, 0.6, 0.95, 0.1))},
+    "falls_on_test": {"quality": quality("buy", test=Interval(0.7, 0.68, 0.72, 0.01))},
     "zeros_under_squares": {
         "quality": quality(
             "dwell", **NUMBER, score=Interval(0.3, 0.28, 0.32), r2=Interval(0.3, 0.28, 0.32), label=ZEROS
@@ -118,6 +119,7 @@ SUBJECTS = {
     "miscalibrated": "buy",
     "small_validation": "click",
     "zeros_under_squares": "dwell",
+    "falls_on_test": "buy",
     "dominance": "dwell",
     "conflict": "click, dwell",
     "dead_units": "tower.buy[1]",

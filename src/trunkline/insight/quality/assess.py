@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from trunkline.inference.evaluate import final_outputs, raw_outputs
 from trunkline.inference.model import Model
 from trunkline.insight.quality.linear_model import LinearModel
 from trunkline.insight.quality.task_quality import Calibration, LabelShape, TaskQuality
+from trunkline.insight.statistics.intervals import Interval
 from trunkline.insight.statistics.jackknife import Groups, interval
 from trunkline.insight.statistics.predictions import Judged
 from trunkline.insight.statistics.weighted import MAKERS, Numbers, r2
@@ -45,12 +47,26 @@ def assess(model: Model, stores: Mapping[str, Store]) -> dict[str, TaskQuality]:
     tasks = model.network.tasks
     made = estimates(model, valid)
     groups = Groups(len(valid), np.random.default_rng(0)) if len(valid) else None
+    test = _test_scores(model, stores["test"]) if "test" in stores else {}
     found = {}
     for task in tasks:
         judged = Judged(task, valid.labels[task.name], valid.weights.get(task.name))
         label = _shape(stores["train"].rows.labels[task.name])
         if groups is not None and len(judged.rows) and label.rows:
-            found[task.name] = _of(task, judged, made[task.name], train, valid, groups, model.history, label)
+            quality = _of(task, judged, made[task.name], train, valid, groups, model.history, label)
+            found[task.name] = replace(quality, test=test.get(task.name))
+    return found
+
+
+def _test_scores(model: Model, store: Store) -> dict[str, Interval | None]:
+    """The headline metric of each task on test rows."""
+    rows = evenly(store, VALID_ROWS)
+    made, groups, found = estimates(model, rows), Groups(len(rows), np.random.default_rng(1)), {}
+    for task in model.network.tasks:
+        judged = Judged(task, rows.labels[task.name], rows.weights.get(task.name))
+        if len(judged.rows):
+            metric = MAKERS[task.headline](judged.value(made[task.name]), judged.target)
+            found[task.name] = interval(groups.scores(metric, judged.rows))
     return found
 
 

@@ -71,6 +71,7 @@ class TaskQuality:
         losses: mean training loss of each epoch; None where no line of the history tells.
         selected: number of the epoch that was kept, from 0.
         label: of the training rows.
+        test: as `score`, of the test rows, by which nothing is chosen; None where there are none.
     """
 
     task: str
@@ -93,3 +94,4 @@ class TaskQuality:
     losses: tuple[float | None, ...]
     selected: int | None
     label: LabelShape
+    test: Interval | None = None

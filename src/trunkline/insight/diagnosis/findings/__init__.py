@@ -11,6 +11,7 @@ from trunkline.insight.diagnosis.findings.constant_columns import constant_colum
 from trunkline.insight.diagnosis.findings.dead_layers import dead_layers
 from trunkline.insight.diagnosis.findings.dominance import dominance
 from trunkline.insight.diagnosis.findings.drift import drift
+from trunkline.insight.diagnosis.findings.falls_on_test import falls_on_test
 from trunkline.insight.diagnosis.findings.finding import Change, Finding, Tried
 from trunkline.insight.diagnosis.findings.leaks import leaks
 from trunkline.insight.diagnosis.findings.miscalibrated import miscalibrated
@@ -53,6 +54,7 @@ DETECTORS: tuple[Detector, ...] = (
     Detector(broken_loss, "tasks", "losses that are no numbers"),
     Detector(no_better_than_constant, QUALITY, "tasks no better than a constant"),
     Detector(worse_than_linear, QUALITY, "tasks that a linear model estimates better"),
+    Detector(falls_on_test, QUALITY, "scores that fall from validation to test rows"),
     Detector(leaks, "alone", "columns that give a label away"),
     Detector(repeated_rows, "repeats", "validation and test rows that stand in training"),
     Detector(dominance, "pulls", "each task's share of the gradient in shared subnets"),
