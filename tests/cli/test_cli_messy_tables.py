@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -386,3 +387,26 @@ def parts_of(run, frame):
     split = yaml.safe_load(Path(f"{run}/config.yaml").read_text())["data"]["split"]
     made = Split(by="random", valid=split["valid"], test=split["test"], seed=split["seed"])
     return cut(frame, made)[0]
+
+
+def test_a_time_named_like_a_leak_is_asked_about_and_cuts_nothing(here, trunkline):
+    draw = np.random.default_rng(0)
+    y, moments = draw.integers(0, 2, N), [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(N)]
+    rows = pl.DataFrame(
+        {
+            "status": [("done", "lost")[one] for one in y],
+            "status_date": [moments[i] for i in draw.permutation(N)],
+            "booked": [moments[i] for i in draw.permutation(N)],
+            "x": draw.normal(size=N),
+            "y": y,
+        }
+    )
+    rows.write_csv("late.csv")
+    raw, out = made(trunkline, "late.csv", "--task", "y")
+    assert "status" not in raw["features"]
+    assert raw["data"]["split"]["column"] == "booked"
+    assert "its name is like that of status" in " ".join(Path("made.yaml").read_text().split())
+    assert "to decide: status_date" in out
+    rows.drop("booked").write_csv("late.csv")
+    raw, _ = made(trunkline, "late.csv", "--task", "y")
+    assert raw["data"]["split"]["by"] == "random"

@@ -61,7 +61,7 @@ def init(
     from trunkline.cli.init_tasks import find_tasks, label_numbers, label_of
     from trunkline.runs.files import write_text
     from trunkline.tables.dialect import Dialect
-    from trunkline.tables.doctor import RowRepeats, mark_leaks
+    from trunkline.tables.doctor import RowRepeats, mark_leaks, mark_relatives
     from trunkline.tables.schema import Inferrer
     from trunkline.tables.source import Files
 
@@ -81,7 +81,7 @@ def init(
     with files.naming():
         tasks = find_tasks(task, frame, comma_likely=dialect.separator == ";")
         sheets = inferrer.sheets(lambda columns: files.chunks(columns=columns))
-        sheets = mark_leaks(sheets, frame, label_numbers(tasks, frame))
+        sheets = mark_relatives(mark_leaks(sheets, frame, label_numbers(tasks, frame)))
         if ask:
             sheets = [_asked(sheet) for sheet in sheets]
         if not any(sheet.kind is not None for sheet in sheets):
@@ -147,7 +147,13 @@ def _config(
     if dialect.encoding is not None and not dialect.utf8:
         source["encoding"] = dialect.encoding
     if "valid" not in parts:
-        times = [one for one in sheets if one.kind == "datetime" and not one.missing and "missing" not in one.options]
+        from trunkline.tables.doctor import is_relative
+
+        times = [
+            one
+            for one in sheets
+            if one.kind == "datetime" and not one.missing and "missing" not in one.options and not is_relative(one)
+        ]
         split: dict[str, Any] = {"by": "time", "column": times[0].name} if times else {"by": "random"}
         how = {key: value for key, value in times[0].options.items() if key != "zone"} if times else {}
         source["split"] = {**split, **how, "valid": 0.1, "test": 0.0 if "test" in parts else 0.1}

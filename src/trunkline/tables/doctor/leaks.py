@@ -14,6 +14,8 @@ CERTAIN, DOUBTFUL = 0.999, 0.97
 """AUC, or R², of one column alone on rows that it was not learnt on."""
 OTHERS = 0.9
 """What the median of the other columns has to stay below: where every column is near perfect, the task is easy."""
+GIVES = "gives "
+"""How the reason of a column that is left out begins."""
 LEAST = 100
 """Rows below which nothing is said."""
 BINS = 256
@@ -83,7 +85,7 @@ def _marked(sheet: ColumnSheet, scores: list[Score]) -> ColumnSheet:
             sheet,
             kind=None,
             options={},
-            why=f"gives {worst.task} away ({worst.name} {worst.value:.4g} by itself)",
+            why=f"{GIVES}{worst.task} away ({worst.name} {worst.value:.4g} by itself)",
             choices=[Choice(what="left out", kind=None), kept],
         )
     taken = Choice(what="keep it", kind=sheet.kind, options=dict(sheet.options))
