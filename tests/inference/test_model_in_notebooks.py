@@ -156,3 +156,8 @@ class HTMLAttributes(HTMLParser):
 
 def test_a_report_says_what_it_could_not_look_for(model):
     assert "the run&#x27;s rows are not there" in model.report().html  # they came as frames
+
+
+def test_a_frame_is_no_file_to_go_through(model, tables):
+    with pytest.raises(UserError, match="iter reads files, and DataFrame is none; for rows in memory there is predict"):
+        model.iter(tables["test"])

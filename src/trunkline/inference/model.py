@@ -327,6 +327,10 @@ class Model:
             UserError: unreadable files, no rows, missing or unreadable columns; a column to keep that is not there, or
                 whose name is taken; files that change meanwhile; what `decisions` raises.
         """
+        if not isinstance(source, (str, Path, list, tuple)):
+            raise UserError(
+                f"iter reads files, and {type(source).__name__} is none; for rows in memory there is predict"
+            )
         chosen = self.decisions(decide or {})
         data = self.config.data
         return stream(

@@ -94,7 +94,7 @@ def test_a_network_that_hardly_learns_is_worse_than_a_linear_model_and_what_help
 def test_what_was_measured_and_tried_is_told_again_by_diagnose(tmp_path):
     verdict, model = ended(tmp_path, {"training.batch_size": 2500, "training.epochs": 2}, seconds=1e9)
     before = (model.path / FILE).stat().st_mtime_ns
-    again = diagnose(model.path, train=TRAIN, valid=VALID)
+    again = diagnose(model, train=TRAIN, valid=VALID)
     mine = [finding for finding in again.findings if finding.kind in {one.kind for one in verdict.findings}]
     assert mine == list(verdict.findings)
     assert (model.path / FILE).stat().st_mtime_ns == before

@@ -72,7 +72,7 @@ class Diagnosis:
 
 
 def diagnose(
-    source: Config | Mapping[str, Any] | str | Path,
+    source: Config | Mapping[str, Any] | str | Path | Model,
     *,
     train: Any = None,
     valid: Any = None,
@@ -85,7 +85,7 @@ def diagnose(
     """Find what is wrong with a config, by training it briefly, or with a run.
 
     Args:
-        source: a config as `fit` takes it, or a run folder.
+        source: a config as `fit` takes it, or a run: its folder, or its model.
         train: training rows as a polars or pandas frame, instead of the config's files.
         valid: validation rows, likewise.
         test: test rows, likewise.
@@ -108,6 +108,8 @@ def diagnose(
     frames = {part: frame for part, frame in (("train", train), ("valid", valid), ("test", test)) if frame is not None}
     if steps < 1:
         raise UserError(f"steps {steps}: a brief training takes at least 1")
+    if isinstance(source, Model):
+        source = source.path
     if isinstance(source, (str, Path)) and Path(source).is_dir():
         if overrides:
             raise UserError(f"{source} is a run, which is done: there is nothing to set; diagnose its config.yaml")
