@@ -159,5 +159,5 @@ def test_a_report_says_what_it_could_not_look_for(model):
 
 
 def test_a_frame_is_no_file_to_go_through(model, tables):
-    with pytest.raises(UserError, match="iter reads files, and DataFrame is none; for rows in memory there is predict"):
+    with pytest.raises(UserError, match="iter reads files, and DataFrame is none; rows in memory go to predict"):
         model.iter(tables["test"])
