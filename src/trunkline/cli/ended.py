@@ -25,7 +25,7 @@ class Ended:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._verdict: Verdict | None = None
-        self._stopped = False
+        self._stopped = ""
 
     def judge(self, model: Model, data: Data) -> None:
         """Measure; Ctrl-C ends it without harm to the run."""
@@ -36,12 +36,14 @@ class Ended:
                     model, data, seconds=self._seconds, on_trial=lambda change: status.update(f"trying {change}")
                 )
         except KeyboardInterrupt:
-            self._stopped = True
+            self._stopped = "stopped"
+        except Exception as error:  # the run is whole, and its scores are to be told whatever fails here
+            self._stopped = f"{type(error).__name__}: {error}"
 
     def print(self) -> None:
         """The tasks beside a linear model, and the findings."""
         if self._stopped:
-            print("findings: stopped; trunkline diagnose finds them later")
+            print(f"findings: {self._stopped}; trunkline diagnose finds them later")
         if self._verdict is None:
             return
         if not self._verdict.tasks:
@@ -66,7 +68,7 @@ def _print_tasks(tasks: list[TaskQuality]) -> None:
         table.add_row(
             one.task,
             number(one.rows),
-            one.headline.replace("_", " "),
+            one.metric,
             number(score) + _half(one.score),
             number(one.linear),
             "–" if ahead is None else f"{ahead:+.4f}{_half(one.ahead)}",

@@ -1,5 +1,6 @@
 """Calibration: estimates corrected on the validation rows after the training."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -256,7 +257,10 @@ def fit_calibrators(
     labels: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
 ) -> dict[str, Calibrator]:
-    """The corrections asked for, fitted to observed rows; a task without one is left as it is.
+    """The corrections asked for, fitted to observed rows.
+
+    A task without one is left as it is, and so is one whose labels are all the same there: they say nothing of how sure
+    estimates may be.
 
     Args:
         asked: by task, `none` or a name in `CALIBRATORS`.
@@ -270,9 +274,13 @@ def fit_calibrators(
         kind, label = asked.get(task.name, "none"), labels[task.name]
         weight = weights.get(task.name, torch.ones_like(label))
         observed = ~label.isnan() & (weight > 0)
-        if kind != "none" and observed.any():
+        if kind != "none" and observed.any() and bool((label[observed] != label[observed][0]).any()):
             fit: Callable[..., Calibrator] = CALIBRATORS[kind].fit
             found[task.name] = fit(task, raws[task.name][observed], label[observed], weight[observed])
+        elif kind != "none":
+            logging.getLogger("trunkline").warning(
+                "task %s is not calibrated: its validation rows have labels of one class, or none", task.name
+            )
     return found
 
 

@@ -84,10 +84,11 @@ def read_run(path: str | Path) -> Run:
     if not history:
         raise UserError(f"{path} has no history yet: it is written every training.log_every steps and every epoch")
     check_lines(history, folder.history)
-    record = read_record(Path(path))
+    config = Config.make(folder.config)
+    record = read_record(Path(path), config.tasks)
     return Run(
         path=Path(path).resolve(),
-        config=Config.make(folder.config),
+        config=config,
         lines=[line for line in history if "losses" in line],
         epochs=[line for line in history if "valid" in line],
         metrics=_json(folder.metrics),

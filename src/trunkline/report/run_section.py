@@ -89,7 +89,7 @@ def _beside_linear(run: Run) -> str:
         score, ahead = (None if i is None or i.se is None else i for i in (one.score, one.ahead))
         rows.append(
             [
-                f"{one.task} {one.headline.replace('_', ' ')}",
+                f"{one.task} {one.metric}",
                 None if score is None else f"{score.value:.4f} ± {half_width(score):.4f}",
                 one.linear,
                 None if ahead is None else f"{ahead.value:+.4f} ± {half_width(ahead):.4f}",

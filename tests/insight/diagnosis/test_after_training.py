@@ -11,7 +11,9 @@ from trunkline import diagnose, fit
 from trunkline.insight.diagnosis.after_training import judge
 from trunkline.insight.diagnosis.findings import Change, Finding
 from trunkline.insight.diagnosis.record import FILE, read_record
-from trunkline.insight.diagnosis.trials import try_changes
+from trunkline.insight.diagnosis.trials import TAIL, _sure, try_changes
+from trunkline.insight.statistics.jackknife import Groups, interval
+from trunkline.insight.statistics.weighted import r2
 
 CONFIG = {
     "tasks": {"click": "binary", "noise": "binary", "dwell": "regression"},
@@ -86,7 +88,7 @@ def test_a_network_that_hardly_learns_is_worse_than_a_linear_model_and_what_help
     (tried,) = worse["click"].tried
     assert tried.helps
     assert tried.change == "training.batch_size: 64"
-    kept = read_record(tmp_path / "run")
+    kept = read_record(tmp_path / "run", verdict.tasks)
     assert kept.tasks == verdict.tasks
     assert kept.tell(verdict.findings) == list(verdict.findings)
 
@@ -104,7 +106,7 @@ def test_what_was_measured_and_tried_is_told_again_by_diagnose(tmp_path):
     assert all(finding.tried == () for finding in anew.findings if finding.kind != "miscalibrated")
     assert not (model.path / FILE).exists()
     (model.path / FILE).write_text("{")
-    assert read_record(model.path) is None
+    assert read_record(model.path, model.tasks) is None
 
 
 def test_estimates_that_are_off_in_sum_are_told_and_a_line_that_corrects_them_is_tried(tmp_path):
@@ -148,7 +150,7 @@ def test_a_change_that_wrecks_probabilities_or_another_task_does_not_count_as_he
     assert "worse by" in spoiled.sentence
     assert "click's probabilities get worse" in spoiled.sentence
     (refused,) = tried(Change("optimizer.name", "nothing"))
-    assert not refused.helps
+    assert (refused.helps, refused.known) == (False, False)
     assert "optimizer.name" in refused.sentence
     (other,) = tried(Change("tasks.dwell.kind", "laplace"))
     assert "dwell" in other.sentence
@@ -163,6 +165,62 @@ def test_there_is_no_trial_without_time_and_no_measure_without_validation_rows(t
     without, _ = ended(tmp_path / "other", valid=None)
     assert without.tasks == {}
     assert without.findings == ()
+
+
+@pytest.mark.parametrize("rows", [1, 15])
+def test_a_few_validation_rows_tell_nothing_and_have_nothing_tried(tmp_path, rows):
+    verdict, _ = ended(tmp_path, {"training.epochs": 6}, valid=VALID.head(rows), seconds=1e9)
+    assert kinds(verdict) == {("small_validation", task) for task in CONFIG["tasks"]}
+
+
+@pytest.mark.parametrize("calibrate", ["none", "platt", "temperature", "isotonic"])
+def test_validation_rows_of_one_class_calibrate_nothing_and_advise_nothing(tmp_path, calibrate, caplog):
+    valid = VALID.filter(pl.col("click") == 1).head(60)
+    changes = {"training.epochs": 4, "tasks.click.calibrate": calibrate}
+    verdict, model = ended(tmp_path, changes, valid=valid, seconds=1e9)
+    assert model.calibrators == {}
+    assert ("validation rows have labels of one class" in caplog.text) == (calibrate != "none")
+    assert not {kind for kind, task in kinds(verdict) if task == "click"}
+
+
+def test_tasks_with_weights_are_not_said_to_be_off_in_sum(tmp_path):
+    weighted = [
+        frame.with_columns(w=pl.when(pl.col("click") == 1).then(1.0).otherwise(5.0)) for frame in (TRAIN, VALID)
+    ]
+    config = CONFIG | {"tasks": {"click": {"kind": "binary", "weight": "w"}}}
+    verdict, model = ended(tmp_path, train=weighted[0], valid=weighted[1], config=config)
+    assert model(VALID)["click"].sum() < 0.8 * VALID["click"].sum()  # as the weights ask for
+    assert verdict.tasks["click"].calibration is None
+    assert "miscalibrated" not in {kind for kind, _ in kinds(verdict)}
+
+
+@pytest.mark.parametrize("rows", [24, 60, 400])
+def test_what_is_no_better_seldom_seems_to_help(rows):
+    """Two predictions equally good: of many pairs hardly one is said to help."""
+    draw, helped, pairs = np.random.default_rng(rows), 0, 400
+    for i in range(pairs):
+        label = draw.normal(size=rows)
+        one, other = (label + draw.normal(size=rows) for _ in range(2))
+        groups = Groups(rows, np.random.default_rng(i))
+        scores = [groups.scores(r2(guess, label), np.arange(rows)) for guess in (one, other)]
+        helped += _sure(interval(scores[1] - scores[0]), 1)
+    assert helped <= 4 * TAIL * pairs
+
+
+def test_a_record_of_other_tasks_is_none_and_orders_to_a_terminal_are_not_printed(tmp_path):
+    verdict, model = ended(tmp_path)
+    path = model.path / FILE
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps(raw | {"tasks": {"nope": raw["tasks"]["click"]}}))
+    assert read_record(model.path, model.tasks) is None
+    assert diagnose(model, train=TRAIN, valid=VALID).findings
+    evil = {"change": "x\x1b[31m", "helps": True, "sentence": "\x1b]0;title\x07", "known": True}
+    tried = {finding.kind: {finding.subject: [evil]} for finding in verdict.findings}
+    assert tried
+    path.write_text(json.dumps(raw | {"tried": tried}))
+    text = str(diagnose(model, train=TRAIN, valid=VALID))
+    assert "x?[31m" in text
+    assert "\x1b" not in text
 
 
 def test_missing_labels_weights_classes_and_wheres_are_measured(tmp_path):

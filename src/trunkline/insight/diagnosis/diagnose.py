@@ -115,7 +115,7 @@ def diagnose(
             raise UserError(f"{source} is a run, which is done: there is nothing to set; diagnose its config.yaml")
         model = Model.load(source)
         data, why = _rows_of(model, frames)
-        kept = read_record(model.path)
+        kept = read_record(model.path, model.tasks)
         observations = _observe_run(model, data, kept)
         made = _made(observations, why)
         found = list(made.findings) if kept is None else kept.tell(made.findings)

@@ -1,7 +1,7 @@
 """Record of a run's quality, and of changes that were tried: kept in its folder beside the model it is of."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,17 +43,18 @@ def write_record(folder: Path, tasks: Mapping[str, TaskQuality], findings: Itera
     """Keep it; a folder that cannot be written is left as it is."""
     tried: dict[str, dict[str, tuple[Tried, ...]]] = {}
     for one in findings:
-        if one.tried:
-            tried.setdefault(one.kind, {})[one.subject] = one.tried
+        if known := tuple(tried_one for tried_one in one.tried if tried_one.known):
+            tried.setdefault(one.kind, {})[one.subject] = known
     with suppress(OSError, UserError):
         write_json(folder / FILE, asdict(Record(key=_key(folder), tasks=dict(tasks), tried=tried)))
 
 
-def read_record(folder: Path) -> Record | None:
-    """What is kept of the model that lies there now; None where nothing is, or something else."""
+def read_record(folder: Path, tasks: Collection[str]) -> Record | None:
+    """What is kept of the model that lies there now, with these tasks; None where nothing is, or something else."""
     try:
         kept = TypeAdapter(Record).validate_python(read_json(folder / FILE))
-        return kept if kept.key == _key(folder) else None
+        mine = kept.key == _key(folder) and set(kept.tasks) <= set(tasks)
+        return kept if mine and all(name == one.task for name, one in kept.tasks.items()) else None
     except (OSError, ValidationError, UserError):
         return None
 

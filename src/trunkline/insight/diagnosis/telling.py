@@ -24,7 +24,12 @@ def told(findings: Sequence[Finding]) -> list[str]:
         lines += [f"   {sentence}" for sentence in others]
         advice = [f"   {line}" for line in what_to_do(alike)]
         lines += ["   advice: as above"] if advice and set(advice) <= set(lines) else advice
-    return lines
+    return [_printable(line) for line in lines]
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would take for an order: names and files may be a stranger's."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
 
 
 def what_to_do(alike: Sequence[Finding]) -> list[str]:
@@ -33,10 +38,10 @@ def what_to_do(alike: Sequence[Finding]) -> list[str]:
     for one in dict.fromkeys(tried.change for f in alike for tried in f.tried if tried.helps):
         results = "; ".join(tried.sentence for f in alike for tried in f.tried if tried.change == one)
         lines += [f"change: {one}", f"tried: {results}"]
-    vain = dict.fromkeys(t.change for f in alike if not any(t.helps for t in f.tried) for t in f.tried)
-    for one in vain:
-        results = "; ".join(tried.sentence for f in alike for tried in f.tried if tried.change == one)
-        lines.append(f"tried without success: {one}: {results}")
+    vain = dict.fromkeys((t.change, t.known) for f in alike if not any(t.helps for t in f.tried) for t in f.tried)
+    for one, known in vain:
+        same = dict.fromkeys(t.sentence for f in alike for t in f.tried if (t.change, t.known) == (one, known))
+        lines.append(f"{'tried without success' if known else 'could not be tried'}: {one}: {'; '.join(same)}")
     untried = [finding for finding in alike if not finding.tried]
     for remedy in dict.fromkeys(finding.remedy for finding in untried):
         could = any(finding.changes for finding in untried if finding.remedy == remedy)

@@ -1,5 +1,6 @@
 """Trials of changes: what a line of the config does on the validation rows, before anybody is told to write it."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from trunkline.insight.quality.assess import VALID_ROWS, estimates, evenly
 from trunkline.insight.statistics.intervals import Interval
 from trunkline.insight.statistics.jackknife import Groups, interval
 from trunkline.insight.statistics.predictions import Judged
+from trunkline.insight.statistics.student_t import quantile
 from trunkline.insight.statistics.weighted import MAKERS
 from trunkline.log_level import only_errors
 from trunkline.preparation.data import Data
@@ -27,8 +29,8 @@ from trunkline.training.fit import fit
 
 MOST = 3
 """Trainings of one run's trials: with more of them, one would help by chance."""
-SURE = 2.5
-"""Standard errors beyond which a gain or a loss is no chance, whichever of `MOST` it is."""
+TAIL = 0.006
+"""Probability of such a gain, or loss, by chance: of `MOST` trials one in fifty would seem to help."""
 CALIBRATE = ".calibrate"
 
 
@@ -83,7 +85,8 @@ def try_changes(
         for change in finding.changes:
             if change not in outcomes:
                 if change.path.endswith(CALIBRATE):
-                    outcomes[change] = _calibrated(change, finding.subject, model, valid)
+                    with only_errors():
+                        outcomes[change] = _calibrated(change, finding.subject, model, valid)
                 else:
                     start = time.monotonic()
                     if trainings == MOST or start - began + longest > seconds:
@@ -140,6 +143,8 @@ def _trained(change: Change, model: Model, valid: Batch, frames: Mapping[str, An
             return _compared(model, valid, other, rows)
     except UserError as error:
         return Outcome(failed=error.problems[0])
+    except (RuntimeError, MemoryError) as error:  # of a device that holds one network and no second
+        return Outcome(failed=f"{type(error).__name__}: {error}")
 
 
 def _override(change: Change, model: Model) -> dict[str, Any]:
@@ -162,8 +167,10 @@ def _compared(model: Model, valid: Batch, other: Model, rows: Batch) -> Outcome:
     for old, new in zip(model.network.tasks, other.network.tasks, strict=True):
         name = old.name
         judged, again = (Judged(t, b.labels[name], b.weights.get(name)) for t, b in ((old, valid), (new, rows)))
-        if not len(judged.rows) or not np.array_equal(judged.rows, again.rows):
+        if not len(judged.rows):
             continue
+        if not np.array_equal(judged.rows, again.rows) or not np.array_equal(judged.target, again.target):
+            return Outcome(failed="it reads other rows")
         maker = MAKERS[old.headline]
         one = groups.scores(maker(judged.value(before[name]), judged.target), judged.rows)
         two = groups.scores(maker(again.value(after[name]), judged.target), judged.rows)
@@ -175,27 +182,32 @@ def _compared(model: Model, valid: Batch, other: Model, rows: Batch) -> Outcome:
                 for t, raws, b in ((old, before, valid), (new, after, rows))
             )
             moved = second - first
-            if float(moved.mean()) > SURE * float(moved.std(correction=0)) / len(moved) ** 0.5:
+            if float(moved.mean()) > quantile(TAIL, math.inf) * float(moved.std(correction=0)) / len(moved) ** 0.5:
                 worse[name] = float(first.mean()), float(second.mean())
     return Outcome(gains=gains, scores=scores, worse=worse)
 
 
 def _losses(task: Task, raw: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
-    """Of the rows that count `[n]`, in nats."""
+    """Of the rows that count `[n]`, in nats, each as often as it weighs, 1 in the mean."""
     counts = ~label.isnan() if weight is None else ~label.isnan() & (weight > 0)
-    return task.loss(raw[counts].double(), label[counts].double())
+    losses = task.loss(raw[counts].double(), label[counts].double())
+    return losses if weight is None else losses * weight[counts].double() / weight[counts].double().mean()
+
+
+def _sure(gain: Interval, sign: int) -> bool:
+    """Whether a gain (1), or a loss (-1), is no chance, by Student's t where few groups of rows tell."""
+    if gain.se is None:
+        return False
+    return sign * gain.value > quantile(TAIL, math.inf if gain.df is None else gain.df) * gain.se
 
 
 def _told(change: Change, outcome: Outcome, task: str) -> Tried:
     if outcome.failed or task not in outcome.gains:
-        return Tried(change=str(change), helps=False, sentence=outcome.failed or "nothing can be said")
+        why = outcome.failed or "its score is not defined on these rows"
+        return Tried(change=str(change), helps=False, known=False, sentence=why)
     gain, (before, after) = outcome.gains[task], outcome.scores[task]
-    losers = [
-        name
-        for name, one in outcome.gains.items()
-        if name != task and one.se is not None and one.value + SURE * one.se < 0
-    ]
-    gained = gain.se is not None and gain.value - SURE * gain.se > 0
+    losers = [name for name, one in outcome.gains.items() if name != task and _sure(one, -1)]
+    gained = _sure(gain, 1)
     what = f"{task}'s log loss" if change.path.endswith(CALIBRATE) else task
     text = f"{what} {before:.4f} -> {after:.4f}"
     if gain.low is not None and gain.high is not None:

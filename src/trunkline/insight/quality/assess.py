@@ -120,7 +120,7 @@ def _of(
         r2=interval(groups.scores(r2(scored.estimate.numpy(), judged.target), judged.rows)) if means else None,
         linear=linear,
         ahead=ahead,
-        calibration=_calibration(task, scored) if means or isinstance(task, Binary) else None,
+        calibration=_calibration(task, scored) if _counted_once(task, valid, means=means) else None,
         measure=measure,
         epochs=tuple(_finite(line["valid"].get(task.name, {}).get(measure)) for line in epochs),
         error=_error(task, raw, valid, groups, judged, measure),
@@ -131,6 +131,12 @@ def _of(
         selected=next((i for i, line in reversed(list(enumerate(epochs))) if line.get("best")), None),
         label=label,
     )
+
+
+def _counted_once(task: Task, rows: Batch, *, means: bool) -> bool:
+    """Whether its estimates are to agree with the labels in the mean; those of weighted rows agree with others."""
+    weight = rows.weights.get(task.name)
+    return (means or isinstance(task, Binary)) and (weight is None or bool((weight[weight > 0].diff() == 0).all()))
 
 
 def _observed(task: Task, rows: Batch) -> bool:

@@ -5,6 +5,9 @@ from typing import final
 
 from trunkline.insight.statistics.intervals import Interval
 
+FEWEST = 20
+"""Validation rows below which nothing is said of a task, but that."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +98,13 @@ class TaskQuality:
     selected: int | None
     label: LabelShape
     test: Interval | None = None
+
+    @property
+    def few(self) -> bool:
+        """Whether the validation rows are too few to say anything."""
+        return self.rows < FEWEST
+
+    @property
+    def metric(self) -> str:
+        """The headline metric in words."""
+        return self.headline.replace("_", " ")

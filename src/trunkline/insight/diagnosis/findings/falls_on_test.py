@@ -29,7 +29,7 @@ def falls_on_test(observations: Observations) -> list[Finding]:
                 kind=KIND,
                 weight=SEVERITY * min(1.0, fall / MOST),
                 subject=name,
-                sentence=f"{name} has a {quality.headline} of {valid.value:.4f} on validation rows and of "
+                sentence=f"{name}: {quality.metric} {valid.value:.4f} on validation rows and "
                 f"{test.value:.4f} on test rows, {fall:.4f} less, which is no chance (± "
                 f"{1.96 * math.hypot(valid.se, test.se):.4f})",
                 evidence={"valid": valid.value, "test": test.value},

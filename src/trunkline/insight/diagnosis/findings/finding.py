@@ -30,12 +30,14 @@ class Tried:
         change: the line of the config.
         helps: whether the finding's task gains by more than chance, no other task loses by as much, and no
             probabilities get worse.
-        sentence: what it did, with its figures.
+        sentence: what it did, with its figures; why it cannot be told, otherwise.
+        known: whether it can be told what it did.
     """
 
     change: str
     helps: bool
     sentence: str
+    known: bool = True
 
 
 @final

@@ -7,6 +7,8 @@ from trunkline.insight.quality.task_quality import Calibration, TaskQuality
 KIND = "miscalibrated"
 SEVERITY = 0.5
 """The order of the rows is not concerned; sums, thresholds and products of estimates are."""
+FEWEST = 10
+"""Rows of either label that a binary task needs."""
 BEYOND = 3.0
 """Standard errors."""
 OFF = 0.05
@@ -16,12 +18,15 @@ OFF = 0.05
 def miscalibrated(observations: Observations) -> list[Finding]:
     """Tasks whose estimates are off in sum by `OFF`, or off by groups by more than chance and `OFF` of the mean label.
 
-    Tasks that are calibrated on the validation rows already are left out: those rows say nothing of it any more.
+    Tasks that are calibrated on the validation rows already are left out: those rows say nothing of it any more. So are
+    tasks with row weights, whose estimates are those of another population.
     """
     found = []
     for name, quality in (observations.quality or {}).items():
         calibration, task = quality.calibration, observations.config.tasks[name]
         if calibration is None or task.calibrate != "none":
+            continue
+        if quality.base is not None and quality.rows * min(quality.base, 1 - quality.base) < FEWEST:
             continue
         in_sum = abs(calibration.ratio - 1) > max(OFF, BEYOND * calibration.error)
         base = quality.base

@@ -9,8 +9,6 @@ from trunkline.insight.statistics.intervals import Interval
 KIND = "no_better_than_constant"
 SEVERITY = 1.0
 """Such a task need not be asked."""
-FEWEST = 20
-"""Validation rows below which nothing is said."""
 UNCLEAR = 0.7
 """Of that, where it may well be better and the rows are too few to tell."""
 BAD_SCALE = 0.6
@@ -21,7 +19,7 @@ def no_better_than_constant(observations: Observations) -> list[Finding]:
     """Tasks whose headline score, or share of the variance explained, may be that of one estimate for every row."""
     found = []
     for name, quality in (observations.quality or {}).items():
-        if quality.rows < FEWEST:
+        if quality.few:
             continue  # `small_validation` says so
         useless = quality.score is not None and _reaches(quality.score, quality.constant)
         off = quality.r2 is not None and _reaches(quality.r2, 0.0)
@@ -57,7 +55,7 @@ def _reaches(score: Interval, constant: float) -> bool:
 def _sentence(quality: TaskQuality, *, useless: bool) -> str:
     told = quality.score if useless else quality.r2
     assert told is not None
-    metric, constant = (quality.headline, quality.constant) if useless else ("r2", 0.0)
+    metric, constant = (quality.metric, quality.constant) if useless else ("r2", 0.0)
     between = "" if told.low is None or told.high is None else f" (95 %: {told.low:.3f} … {told.high:.3f})"
     text = (
         f"{quality.task} {'cannot be told from' if told.value > constant else 'is no better than'} one estimate for "
@@ -65,5 +63,5 @@ def _sentence(quality: TaskQuality, *, useless: bool) -> str:
         f"{quality.rows:,} validation rows, where that has {constant:g}"
     )
     if not useless and quality.score is not None and quality.headline != "r2":
-        text += f"; its order of the rows is worth something ({quality.headline} {quality.score.value:.3f})"
+        text += f"; its order of the rows is worth something ({quality.metric} {quality.score.value:.3f})"
     return text

@@ -6,8 +6,6 @@ from trunkline.insight.diagnosis.findings.observations import Observations
 KIND = "small_validation"
 SEVERITY = 0.4
 """Which epoch is kept, and which method seems better, is decided by chance."""
-FEWEST = 20
-"""Rows below which no score is looked at."""
 WIDE = 0.03
 """Of an AUC or a correlation: half of a 95 % interval that is narrower does no harm."""
 
@@ -17,7 +15,7 @@ def small_validation(observations: Observations) -> list[Finding]:
     found = []
     for name, quality in (observations.quality or {}).items():
         score, epochs = quality.score, [value for value in quality.headlines if value is not None]
-        if quality.rows < FEWEST:
+        if quality.few:
             found.append(_of_few(observations, name, quality.rows))
             continue
         if score is None or score.low is None or score.high is None or len(epochs) < 2:
@@ -30,9 +28,9 @@ def small_validation(observations: Observations) -> list[Finding]:
                 kind=KIND,
                 weight=SEVERITY * min(1.0, half / 0.2),
                 subject=name,
-                sentence=f"{name} has a {quality.headline} of {score.value:.3f} ± {half:.3f} on {quality.rows:,} "
-                f"validation rows, and its epochs are {apart:.3f} apart: they are told apart by chance as much as by "
-                "merit",
+                sentence=f"{name}: {quality.metric} {score.value:.3f} ± {half:.3f} on "
+                f"{quality.rows:,} validation rows, and its epochs are {apart:.3f} apart: they are told "
+                "apart by chance as much as by merit",
                 evidence={"score": score.value, "half": half, "apart": apart, "rows": quality.rows},
                 remedy=_remedy(observations),
             )

@@ -18,7 +18,7 @@ def worse_than_linear(observations: Observations) -> list[Finding]:
     found = []
     for name, quality in (observations.quality or {}).items():
         ahead = quality.ahead
-        if ahead is None or ahead.low is None or ahead.high is None or quality.score is None:
+        if ahead is None or ahead.low is None or ahead.high is None or quality.score is None or quality.few:
             continue
         if ahead.high >= 0 or ahead.value > -LEAST:
             continue
@@ -28,7 +28,7 @@ def worse_than_linear(observations: Observations) -> list[Finding]:
                 kind=KIND,
                 weight=SEVERITY * min(1.0, 0.5 - ahead.value / (2 * FAR)),
                 subject=name,
-                sentence=f"{name} is estimated better by a linear model of the same columns: {quality.headline} "
+                sentence=f"{name} is estimated better by a linear model of the same columns: {quality.metric} "
                 f"{quality.score.value:.4f} against {quality.linear:.4f}, {ahead.value:.4f} apart (95 %: "
                 f"{ahead.low:.4f} … {ahead.high:.4f}), on {quality.rows:,} validation rows",
                 evidence={

@@ -32,7 +32,7 @@ class PastBest:
 def past_best(quality: TaskQuality) -> PastBest | None:
     """What it has lost; None where that is less than `LOST` of its gain or than chance may do, or it never gained."""
     known = [(i, value) for i, value in enumerate(quality.epochs) if value is not None]
-    if len(known) < 2 or quality.constant_measure is None:
+    if len(known) < 2 or quality.constant_measure is None or quality.error is None or quality.few:
         return None
     sign = 1 if quality.better else -1
     place, best = max(known, key=lambda one: sign * one[1])
@@ -41,7 +41,7 @@ def past_best(quality: TaskQuality) -> PastBest | None:
     if gain <= 0:
         return None
     share = sign * (best - last) / gain
-    if share < LOST or sign * (best - last) < (quality.error or 0.0):
+    if quality.score is None or share < LOST or sign * (best - last) < quality.error:
         return None
     losses = quality.losses[place], quality.losses[known[-1][0]]
     trained = None if losses[0] is None or losses[1] is None else (losses[0], losses[1])
