@@ -85,7 +85,7 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame, *, comma_likely: bool 
                 task=task,
                 guessed=not kind,
                 why=found.why if not kind else "",
-                remarks=found.remarks if same else [],
+                remarks=[*(found.remarks if same else []), *found.readings],
             )
             Labels.fit([task], frame)
     problems.raise_if_any()

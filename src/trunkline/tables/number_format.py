@@ -20,6 +20,19 @@ PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _PAIRS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
 
+GROUPED, BARE = r"^\s*[+-]?[1-9]\d{0,2}(\.\d{3})+\s*$", r"^\s*[+-]?\d{1,3}\s*$"
+"""Whole numbers with dots between thousands, and those that have none."""
+
+
+def whole_by_dots(cells: pl.Expr) -> pl.Expr:
+    """Whether cells, nulls left out, may all be whole numbers with dots between thousands: `337`, `1.239`, `2.000.000`.
+
+    Where computers write fractions, some have fewer digits or more, or all have a dot.
+    """
+    grouped, bare = cells.str.contains(GROUPED), cells.str.contains(BARE)
+    return (grouped | bare).all() & grouped.any() & (bare | (cells.str.count_matches(".", literal=True) > 1)).any()
+
+
 LONGEST = 400
 """Bytes of a cell that may be a number: the longest that Python writes has fewer."""
 

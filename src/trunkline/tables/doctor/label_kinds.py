@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 import polars as pl
 
-from trunkline.tables.number_format import MARKS, recognise
+from trunkline.tables.number_format import MARKS, recognise, whole_by_dots
 
 CLASSES = 20
 """Whole numbers of up to this many values may be classes."""
@@ -61,12 +61,14 @@ class Proposal:
         options: of the task: `positive`, `missing`, …
         why: in a few words.
         remarks: what a person should look at.
+        readings: likewise, and of any kind: how the values may be read otherwise.
     """
 
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
     why: str
     remarks: Sequence[str] = ()
+    readings: Sequence[str] = ()
 
 
 def propose(label: pl.Series, *, comma_likely: bool = False) -> Proposal:
@@ -98,7 +100,8 @@ def _of_text(known: pl.Series, name: str, comma_likely: bool) -> Proposal:
     missing = {"missing": marks} if marks else {}
     told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
     numbers = words.cast(pl.Float64, strict=False)
-    if len(words) and not numbers.null_count():
+    dotted = bool(len(words)) and bool(pl.select(whole_by_dots(pl.lit(words))).item())
+    if len(words) and not numbers.null_count() and not dotted:
         return _of_numbers(numbers, name, marks)
     if (written := _of_written_numbers(words, name, marks, comma_likely)) is not None:
         return written
@@ -145,7 +148,7 @@ def _of_written_numbers(words: pl.Series, name: str, marks: list[str], comma_lik
         proposed,
         options={"format": form, **proposed.options} if form else proposed.options,
         why=f"{proposed.why}; numbers as text ({told})" if told else proposed.why,
-        remarks=[*proposed.remarks, *doubts],
+        readings=doubts,
     )
 
 
