@@ -77,7 +77,9 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame, *, comma_likely: bool 
             # However its numbers are meant, they are written as they are.
             options = found.options if same else {k: v for k, v in found.options.items() if k == "format"}
             label = {"label": column} if name != column else {}
-            made = {**options, "format": tuple(options.get("format", {}).items())}
+            made = {key: value for key, value in options.items() if key != "values"}
+            made |= {"format": tuple(options.get("format", {}).items())}
+            made |= {"meanings": tuple(options.get("values", {}).items())}
             task = TASK_KINDS.make(kind or found.kind, made, name=name, label=column)
             tasks[name] = FoundTask(
                 column=column,
