@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import polars as pl
 
+from trunkline.tables.doctor.sentinels import sentinel_of, sentinel_text
 from trunkline.tables.number_format import MARKS, recognise, whole_by_dots
 
 CLASSES = 20
@@ -196,6 +197,13 @@ def _of_written_numbers(words: pl.Series, name: str, marks: list[str], comma_lik
 def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
     # What is infinite is refused when labels are read, as what is of another kind is.
     known = finite if len(finite := known.filter(known.is_finite())) else known
+    if (stranger := sentinel_of(known)) is not None:
+        found = _of_numbers(known.filter(known != stranger), name, [*marks, sentinel_text(stranger)])
+        share = int((known == stranger).sum()) / len(known)
+        told_of = (
+            f"{sentinel_text(stranger)} ({share:.1%} of the rows) is far from all other values and is read as missing"
+        )
+        return replace(found, remarks=[*found.remarks, f"{told_of}; if it is a value, take it out of `missing`"])
     values = known.unique().sort().to_list()
     missing: dict[str, Any] = {"missing": marks} if marks else {}
     told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
