@@ -108,6 +108,9 @@ def init(
     seen = "" if sample.whole else f" ({len(frame):,} of them looked at, evenly spread)"
     how = f"; fields are separated by {dialect.separator!r}" if dialect.separator not in (None, ",") else ""
     print(f"{sample.rows:,} rows{seen}, {features} features, {len(tasks)} tasks: {out}{how}")
+    renamed = [f"{name} ({one.column!r})" for name, one in tasks.items() if name != one.column]
+    if renamed:
+        print(f"named as tasks can be: {', '.join(renamed)}")
     guessed = {one.column: one for one in tasks.values() if one.guessed}
     if guessed:
         kinds = "; ".join(f"{column} is {one.kind} ({one.why})" for column, one in guessed.items())
