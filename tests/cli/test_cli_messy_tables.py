@@ -87,6 +87,52 @@ def test_numbers_written_for_people_train_as_the_numbers_that_they_are(how, rows
     np.testing.assert_allclose(one["y"], other["y"], atol=1e-6)
 
 
+def test_labels_in_any_script_are_tasks_everywhere(rows, here, trunkline):
+    x = [f"{v:.3f}" for v in rows["x"]]
+    labels = ["отток", "сумма", "Gekündigt", "売上", "बिक्री", "Loss %", "Loss $"]
+    csv(
+        here / "rows.csv", {"x": x, **{name: [f"{v + i:.3f}" for v in rows["amount"]] for i, name in enumerate(labels)}}
+    )
+    raw, out = made(trunkline, "rows.csv", *(word for name in labels for word in ("--task", name)))
+    tasks = [*labels[:5], "Loss", "Loss_2"]
+    assert [*raw["tasks"]] == tasks
+    assert [section.get("label", name) for name, section in raw["tasks"].items()] == labels
+    assert "named as tasks can be: Loss ('Loss %'), Loss_2 ('Loss $')" in out
+    assert {*trained(trunkline)} == {*tasks}
+    assert trunkline("predict", "run", "rows.csv", "-o", "estimates.csv")[0] == 0
+    assert {*tasks} <= {*pl.read_csv("estimates.csv").columns}
+    status, out, _ = trunkline("evaluate", "run", "rows.csv", "--json")
+    assert status == 0
+    assert all(name in json.dumps(json.loads(out), ensure_ascii=False) for name in tasks)
+    assert trunkline("report", "run", "-o", "page.html")[0] == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert all(name in page for name in tasks)
+
+
+@pytest.mark.parametrize("separator", [";", ","])
+def test_dots_between_thousands_in_a_feature_and_a_label(separator, rows, here, trunkline):
+    numbers = {"sold": rows["amount"].astype(int), "visits": (rows["amount"] * 1.7).astype(int)}
+    csv(here / "plain.csv", {name: [str(v) for v in values] for name, values in numbers.items()})
+    csv(
+        here / "rows.csv",
+        {name: [f"{v:,}".replace(",", ".") for v in values] for name, values in numbers.items()},
+        separator,
+    )
+    made(trunkline, "plain.csv", "--task", "visits:regression")
+    plain = trained(trunkline, "plain")
+    raw, out = made(trunkline, "rows.csv", "--task", "visits:regression")
+    assert "visits: its numbers could be read otherwise" in out or raw["tasks"]["visits"].get("format")
+    if separator == ",":
+        assert "to decide: sold" in out
+        raw["features"]["sold"]["format"] = raw["tasks"]["visits"]["format"] = {"decimal": ",", "thousands": "."}
+        Path("made.yaml").write_text(yaml.safe_dump(raw))
+    assert trained(trunkline) == plain
+    for run, table in (("plain", "plain.csv"), ("run", "rows.csv")):
+        assert trunkline("predict", run, table, "-o", f"{run}.estimates.csv")[0] == 0
+        assert trunkline("evaluate", run, table)[0] == 0
+    assert pl.read_csv("plain.estimates.csv").equals(pl.read_csv("run.estimates.csv"))
+
+
 def test_a_cell_that_is_no_number_is_named_with_the_format(rows, here, trunkline):
     cells = [f'"${v:,.2f}"' for v in rows["amount"]]
     csv(here / "rows.csv", {"x": cells, "y": [str(v) for v in rows["y"]]})

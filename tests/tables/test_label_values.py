@@ -144,6 +144,43 @@ def test_row_weights_that_are_all_zero_are_refused():
         Labels.fit(tasks(y={"kind": "binary", "weight": "w"}), frame)
 
 
+PAIRS = [("Yes", "No"), ("ja", "nein"), ("Oui", "Non"), ("churned", "stayed"), ("not ok", "ok")]
+WAYS = [str, str.upper, str.lower, lambda word: f" {word}", lambda word: f"{word.title()}  "]
+
+
+def spelt(words, rows=300):
+    draw = np.random.default_rng(rows)
+    meant = draw.choice(len(words), rows, p=[0.3, *[0.7 / (len(words) - 1)] * (len(words) - 1)])
+    return meant, pl.Series("y", [WAYS[draw.integers(len(WAYS))](words[i]) for i in meant])
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_two_words_in_many_spellings_are_two_labels(pair):
+    meant, label = spelt(pair)
+    found = propose(label)
+    assert found.kind == "binary"
+    assert any("differ only in case or blanks" in remark for remark in found.remarks)
+    (task,) = tasks(y={"kind": found.kind, **found.options})
+    assert read_labels(task, label).to_list() == (meant == 0).astype(float).tolist()
+    with pytest.raises(UserError, match="maybe"):
+        encoded(pl.DataFrame({"y": [*label, "maybe"]}), y={"kind": found.kind, **found.options})
+
+
+def test_spellings_of_more_words_are_told_and_stay_apart():
+    words = ["low", "Mid", "high"]
+    meant, label = spelt(words)
+    found = propose(label)
+    assert (found.kind, found.options) == ("multiclass", {})
+    told = "; ".join(found.remarks)
+    assert all(repr(cell) in told for cell in label.unique())
+    classes = encoded(pl.DataFrame({"y": label}), y={"kind": "multiclass"})["y"]
+    assert len({*classes}) == label.n_unique()
+    values = {way(word).strip(): word for word in words for way in WAYS}
+    joined = encoded(pl.DataFrame({"y": label}), y={"kind": "multiclass", "values": values})["y"]
+    assert len({*zip(joined, meant.tolist(), strict=True)}) == len(words)
+    assert propose(pl.Series("y", words * 50)).remarks == []
+
+
 WRITTEN = {
     "euros": ({"decimal": ",", "thousands": ".", "strip": "€"}, ["1.234,50 €", "0,5 €", None, "-12 €"]),
     "dollars": ({"thousands": ",", "strip": "$"}, ["$1,234.50", "$0.5", None, "-$12"]),

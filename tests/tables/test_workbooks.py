@@ -12,7 +12,9 @@ from polars.testing import assert_frame_equal
 
 from trunkline import UserError
 from trunkline.tables import ROW, read, scan
+from trunkline.tables.doctor import examine
 from trunkline.tables.fingerprint import fingerprint
+from trunkline.tables.number_format import NumberFormat
 from trunkline.tables.source import Files, find_files
 
 
@@ -95,6 +97,23 @@ def test_a_sheet_reads_as_the_frame_that_wrote_it(rows, tmp_path):
     frame.write_excel(tmp_path / "a.xlsx", worksheet="rows")
     assert_frame_equal(plain(tmp_path / "a.xlsx"), frame)
     assert scan(tmp_path / "a.xlsx").collect()[ROW].to_list() == list(range(1, rows + 1))
+
+
+@pytest.mark.parametrize("word", ["n/a", "N/A", "NULL", "null", "NaN", "nan", "None", "NA", "k.A.", "-"])
+@pytest.mark.parametrize("kind", [int, float, bool])
+def test_words_for_missing_among_values_are_words_as_in_a_csv(kind, word, tmp_path):
+    values = [kind(i % 5 / 2) if i % 7 else None for i in range(40)]
+    cells = [word if i == 11 else value for i, value in enumerate(values)]
+    write(tmp_path / "a.xlsx", s=[["a", "b"], *([i, cell] for i, cell in enumerate(cells))])
+    found = plain(tmp_path / "a.xlsx")
+    assert found["b"][11] == word
+    assert found["b"].null_count() == values.count(None)
+    assert plain(tmp_path / "a.xlsx", types={"b": pl.String()}).equals(found)
+    if kind is not bool:
+        options = examine(found)[1].options
+        assert options == {"format": {"missing": [word]}}
+        numbers = NumberFormat.of(options["format"]).parse(found["b"]).to_list()
+        assert numbers == [None if cell == word else cell for cell in cells]
 
 
 def test_rows_below_the_last_and_columns_without_a_name(tmp_path):

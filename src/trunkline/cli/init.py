@@ -69,7 +69,7 @@ def init(
         raise UserError(f"{out} exists; replace it with --overwrite, or choose another name with -o")
     if not isdir(out.parent):
         raise UserError(f"{out}: folder {out.parent} does not exist")
-    files = Files(data, dialect=Dialect(separator=_character(separator), encoding=encoding))
+    files = Files(data, dialect=Dialect(separator=_character(separator), encoding=encoding), as_written=True)
     dialect = files.text_dialect or Dialect()
     labels = [label_of(one, list(files.types)) for one in task]
     inferrer = Inferrer(leave_out=labels, comma_likely=dialect.separator == ";")
@@ -108,13 +108,16 @@ def init(
     seen = "" if sample.whole else f" ({len(frame):,} of them looked at, evenly spread)"
     how = f"; fields are separated by {dialect.separator!r}" if dialect.separator not in (None, ",") else ""
     print(f"{sample.rows:,} rows{seen}, {features} features, {len(tasks)} tasks: {out}{how}")
+    renamed = [f"{name} ({one.column!r})" for name, one in tasks.items() if name != one.column]
+    if renamed:
+        print(f"named as tasks can be: {', '.join(renamed)}")
     guessed = {one.column: one for one in tasks.values() if one.guessed}
     if guessed:
         kinds = "; ".join(f"{column} is {one.kind} ({one.why})" for column, one in guessed.items())
         print(f"kinds of labels, by their values: {kinds}. For another write --task COLUMN:KIND")
-    for column, one in guessed.items():
+    for one in tasks.values():
         for remark in one.remarks:
-            print(f"label {column}: {remark}")
+            print(f"label {one.column}: {remark}")
     if repeated:
         print(f"rows: {repeated}")
     doubtful = [sheet.name for sheet in sheets if sheet.doubtful]

@@ -1,6 +1,5 @@
 """The tasks of `trunkline init`: kinds by the labels' values, or as they are asked for."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -12,6 +11,7 @@ from trunkline.tables import Labels
 from trunkline.tables.doctor import propose
 from trunkline.tables.label_values import read_labels
 from trunkline.tasks import TASK_KINDS, Task
+from trunkline.tasks.names import task_name
 
 CLASSES = 5
 """Of a label with levels, so many of the commonest are looked at by themselves for leaks."""
@@ -64,9 +64,11 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame, *, comma_likely: bool 
     for text in asked:
         with problems.collect(f"--task {text}: "):
             column, kind = split_task(text, frame.columns)
-            name = re.sub(r"[^A-Za-z0-9_-]|^(?=[^A-Za-z_])", "_", column)
-            if name in tasks:
-                raise UserError(f"task {name} is there already; a second one of that label goes into the YAML by hand")
+            name = task_name(column, tasks)
+            if column in [one.column for one in tasks.values()]:
+                raise UserError(
+                    f"task {task_name(column)} is there already; a second one of that label goes into the YAML by hand"
+                )
             if kind == "ordinal" and not (frame[column].dtype.is_numeric() or frame[column].dtype == pl.Boolean):
                 raise UserError(
                     f"column {column!r} is {frame[column].dtype}, whose order nobody knows but you; say "
@@ -77,7 +79,9 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame, *, comma_likely: bool 
             # However its numbers are meant, they are written as they are.
             options = found.options if same else {k: v for k, v in found.options.items() if k == "format"}
             label = {"label": column} if name != column else {}
-            made = {**options, "format": tuple(options.get("format", {}).items())}
+            made = {key: value for key, value in options.items() if key != "values"}
+            made |= {"format": tuple(options.get("format", {}).items())}
+            made |= {"meanings": tuple(options.get("values", {}).items())}
             task = TASK_KINDS.make(kind or found.kind, made, name=name, label=column)
             tasks[name] = FoundTask(
                 column=column,
@@ -85,7 +89,7 @@ def find_tasks(asked: Sequence[str], frame: pl.DataFrame, *, comma_likely: bool 
                 task=task,
                 guessed=not kind,
                 why=found.why if not kind else "",
-                remarks=found.remarks if same else [],
+                remarks=[*(found.remarks if same else []), *found.readings],
             )
             Labels.fit([task], frame)
     problems.raise_if_any()

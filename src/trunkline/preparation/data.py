@@ -80,7 +80,7 @@ def prepare(
     Raises:
         UserError: everything wrong with files, columns and values of any part; files that change meanwhile.
     """
-    parts = open_parts(config.data, frames, features=features or (), texts=config.written_labels, strata=config.strata)
+    parts = open_parts(config.data, frames, features=features, texts=config.written_labels, strata=config.strata)
     folder = store_folder(config.data)
     train, problems = parts["train"], Problems()
     encoder, labels = fitted or (None, None)
@@ -125,7 +125,8 @@ def _as_written(
     features: Sequence[Feature],
 ) -> dict[str, Partition]:
     """The parts, opened again where features that were found want the cells of a CSV as they are written."""
-    if config.features != "auto" or not any(feature.reads_text for feature in features):
+    unlike = any(isinstance(part.table, Files) and part.table.left_as_text for part in parts.values())
+    if config.features != "auto" or not (unlike or any(feature.reads_text for feature in features)):
         return parts
     if not any(takes_types(origin) for part in parts.values() for origin in part.table.paths):
         return parts  # and a database is not asked twice

@@ -236,7 +236,7 @@ def open_parts(
     data: DataConfig,
     frames: Mapping[str, pl.DataFrame],
     *,
-    features: Sequence[Feature] = (),
+    features: Sequence[Feature] | None = (),
     texts: Sequence[str] = (),
     strata: Sequence[str] = (),
 ) -> dict[str, Partition]:
@@ -245,7 +245,7 @@ def open_parts(
     Args:
         data: where they are.
         frames: those in memory, by part.
-        features: some of them may want a column of a CSV as it is written.
+        features: some of them may want a column of a CSV as it is written; None where they are to be found.
         texts: further columns of which that is so.
         strata: label columns whose values a random split spreads evenly.
 
@@ -253,7 +253,7 @@ def open_parts(
         UserError: no training rows, files that are not there or cannot be opened; all of them.
     """
     problems, tables = Problems(), dict[str, Partition]()
-    types: dict[str, pl.DataType] = {feature.name: pl.String() for feature in features if feature.reads_text}
+    types: dict[str, pl.DataType] = {feature.name: pl.String() for feature in features or () if feature.reads_text}
     types |= {name: pl.String() for name in texts}
     if data.split is not None and data.split.format is not None and data.split.column is not None:
         types[data.split.column] = pl.String()
@@ -264,8 +264,19 @@ def open_parts(
                 tables[name] = Partition(name, Frame(source))
         elif source is not None:
             with problems.collect():
-                files = Files(source, null_values=data.null_values, types=types, dialect=data.dialect)
-                reading = {"null_values": data.null_values, "dialect": vars(data.dialect), "text": sorted(types or ())}
+                files = Files(
+                    source,
+                    null_values=data.null_values,
+                    types=types,
+                    dialect=data.dialect,
+                    as_written=features is None,
+                )
+                reading: dict[str, Any] = {
+                    "null_values": data.null_values,
+                    "dialect": vars(data.dialect),
+                    "text": sorted(types or ()),
+                }
+                reading |= {"as_written": True} if features is None else {}
                 tables[name] = Partition(name, files, fingerprint(files.paths), reading)
     if frames.get("train", data.train) is None:
         problems.add("data.train is missing: name the file of training rows")

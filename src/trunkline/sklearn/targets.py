@@ -1,6 +1,5 @@
 """Labels as scikit-learn's users bring them: one column or several, of any type, with holes."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from trunkline.errors import Problems
 from trunkline.sklearn.rows import is_frame
 from trunkline.tables.frames import is_pandas
+from trunkline.tasks.names import task_name
 
 
 @final
@@ -85,7 +85,7 @@ def task_names(targets: Sequence[Target], keys: Sequence[str] = ()) -> list[str]
 
 def as_name(column: str) -> str:
     """A column's name as a task may have it: letters, digits, `_` and `-`, a letter or `_` first."""
-    return re.sub(r"[^A-Za-z0-9_-]|^(?=[^A-Za-z_])", "_", column)
+    return task_name(column)
 
 
 def _is_pandas_series(y: Any) -> bool:

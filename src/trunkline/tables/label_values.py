@@ -52,6 +52,8 @@ def read_labels(task: Task, series: pl.Series) -> pl.Series:
 
 def _without_marks(task: Task, series: pl.Series) -> pl.Series:
     marked = _is_any(series, task.missing)
+    if _is_text(series) and (task.format or not task.leveled) and (marks := NumberFormat(missing=task.missing).marks):
+        marked |= _as_numbers(series, task).is_in(marks).fill_null(False)
     series = series.set(marked, None) if marked.any() else series
     if _is_text(series) and task.format:  # an empty cell among people's numbers
         series = series.set(NumberFormat().missing_in(series.cast(pl.String)), None)

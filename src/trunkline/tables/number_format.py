@@ -13,11 +13,25 @@ BLANKS = " \t\u00a0\u202f\u2009"
 """Around numbers and, if the format says so, between groups of three digits."""
 MARKS = (
     *("na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown", "undefined", "not available"),
+    *("k.a.", "k. a.", "keine angabe"),
     *("?", "-", "--", "---", ".", "..", "*", "\\n", "\u2013", "\u2014"),
 )
 """Words, in small letters, with which people say that a value is missing."""
 PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _PAIRS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+
+
+GROUPED, BARE = r"^\s*[+-]?[1-9]\d{0,2}(\.\d{3})+\s*$", r"^\s*[+-]?\d{1,3}\s*$"
+"""Whole numbers with dots between thousands, and those that have none."""
+
+
+def whole_by_dots(cells: pl.Expr) -> pl.Expr:
+    """Whether cells, nulls left out, may all be whole numbers with dots between thousands: `337`, `1.239`, `2.000.000`.
+
+    Where computers write fractions, some have fewer digits or more, or all have a dot.
+    """
+    grouped, bare = cells.str.contains(GROUPED), cells.str.contains(BARE)
+    return (grouped | bare).all() & grouped.any() & (bare | (cells.str.count_matches(".", literal=True) > 1)).any()
 
 
 LONGEST = 400
@@ -40,7 +54,8 @@ class NumberFormat:
         thousands: what stands between groups of three digits; a blank stands for any sort of blank. None if empty.
         strip: signs before and behind numbers that are taken off, such as `$%`; with `(` among them, a number in
             brackets is negative.
-        missing: words that say "missing", in whatever case.
+        missing: words that say "missing", in whatever case; numbers among them, however they are written: `-999` is
+            `-999.0`, in columns that are no text too.
 
     Raises:
         UserError: signs that no number could be read with; all of them.
@@ -98,11 +113,15 @@ class NumberFormat:
         return words.is_in(["", *(word.strip().lower() for word in self.missing)]).fill_null(True)
 
     def parse(self, text: pl.Series) -> pl.Series:
-        """Float64 `[N]`, null where a text is missing or no number in this format.
+        """Float64 `[N]`, null where a text or a number is missing, or no number in this format.
 
         Args:
             text: `[N]` of type String.
         """
+        return self.without_marks(self.written(text))
+
+    def written(self, text: pl.Series) -> pl.Series:
+        """What `parse` gives, with numbers that say "missing" as they are."""
         text = shorter(text, LONGEST)
         # A word as a whole is missing; a dash that stands for it must not be taken for a sign.
         cells = text.set(self.missing_in(text), None).str.strip_chars(BLANKS)
@@ -122,6 +141,18 @@ class NumberFormat:
             cells = cells.str.replace(",", ".", literal=True)
         numbers = cells.set(~cells.str.contains(rf"^{PLAIN}$").fill_null(False), None).cast(pl.Float64, strict=False)
         return numbers.set(numbers.is_infinite().fill_null(False), None)
+
+    @property
+    def marks(self) -> list[float]:
+        """Numbers that say "missing"."""
+        words = pl.Series(self.missing, dtype=pl.String).str.strip_chars()
+        return words.cast(pl.Float64, strict=False).drop_nulls().drop_nans().to_list()
+
+    def without_marks(self, numbers: pl.Series) -> pl.Series:
+        """The numbers, null where one says "missing"."""
+        marks = self.marks
+        marked = numbers.is_in(marks).fill_null(False) if marks else None
+        return numbers if marked is None or not marked.any() else numbers.set(marked, None)
 
 
 class Recognised(NamedTuple):

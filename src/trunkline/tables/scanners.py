@@ -1,6 +1,6 @@
 """Scanning one file, by its ending."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from glob import escape
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import polars as pl
 from trunkline.errors import UserError
 from trunkline.tables.database import DatabaseTable
 from trunkline.tables.dialect import Dialect, Header, read_header
+from trunkline.tables.number_format import whole_by_dots
 from trunkline.tables.origin import Origin, kind_of
 from trunkline.tables.packed import COMPRESSED, in_utf8, unpacked
 from trunkline.tables.rows import ROW
@@ -22,7 +23,12 @@ long to look at a row for types as to read it."""
 
 
 def scanner_of(
-    path: Origin, null_values: list[str], types: Mapping[str, pl.DataType], dialect: Dialect
+    path: Origin,
+    null_values: list[str],
+    types: Mapping[str, pl.DataType],
+    dialect: Dialect,
+    *,
+    by_dots: set[str] | None = None,
 ) -> Callable[[], pl.LazyFrame]:
     """How to scan a file or another origin, once its types are needed; text is gone through for them, once.
 
@@ -31,6 +37,8 @@ def scanner_of(
         null_values: words that mean "missing" in a CSV.
         types: of columns of a CSV or a sheet that are known.
         dialect: of a CSV.
+        by_dots: gets the names of columns of a CSV that may be whole numbers with dots between thousands, which are
+            then left as text; None to read them as computers write fractions.
 
     Raises:
         UserError: an unknown ending; a header of a CSV that is empty or holds a column twice; a workbook without that
@@ -46,7 +54,7 @@ def scanner_of(
     if kind in (*CSV, *TSV):
         header = read_header(path, dialect, usual=usual_separator(path))
         overrides = {name: dtype for name, dtype in types.items() if name in header.names}
-        return lambda: _scan_csv(path, header, null_values, overrides)
+        return lambda: _scan_csv(path, header, null_values, overrides, by_dots)
     scanners: dict[tuple[str, ...], Callable[[Path], pl.LazyFrame]] = {
         PARQUET: lambda p: pl.scan_parquet(p, glob=False),
         IPC: lambda p: pl.scan_ipc(p, glob=False),
@@ -74,7 +82,13 @@ def takes_types(path: Origin) -> bool:
     return isinstance(path, Sheet) or is_text(path)
 
 
-def _scan_csv(path: Path, header: Header, null_values: list[str], overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+def _scan_csv(
+    path: Path,
+    header: Header,
+    null_values: list[str],
+    overrides: Mapping[str, pl.DataType],
+    by_dots: set[str] | None,
+) -> pl.LazyFrame:
     dialect, plain = header.dialect, path
     if not dialect.utf8:
         plain = in_utf8(path, dialect.encoding or "utf-8")
@@ -104,12 +118,21 @@ def _scan_csv(path: Path, header: Header, null_values: list[str], overrides: Map
     guess = scan(look_at=SAMPLE).collect_schema()
     codes = _codes(texts, {name: kind for name, kind in guess.items() if name not in own})
     own |= dict.fromkeys(codes, pl.String())
+    if by_dots is not None:
+        dotted = _by_dots(texts.head(SAMPLE), [name for name, kind in guess.items() if kind.is_float()], but=own)
+        own |= dict.fromkeys(dotted, pl.String())
     guess = pl.Schema({name: own.get(name, kind) for name, kind in guess.items()})
     if _holds(scan, guess, own):
         types = guess
     else:
         wide = scan().collect_schema()
         types = _readable(scan, pl.Schema({name: own.get(name, kind) for name, kind in wide.items()}))
+        if by_dots is not None:  # a dot may stand in later rows only
+            later = _by_dots(texts, [name for name, kind in types.items() if kind.is_float()], but=own)
+            types = pl.Schema({name: pl.String() if name in later else kind for name, kind in types.items()})
+            dotted += later
+    if by_dots is not None:
+        by_dots |= {names[name] for name in dotted}
     frame = scan(types)
     return frame if list(names) == list(names.values()) else frame.rename(names)
 
@@ -134,6 +157,18 @@ def _codes(texts: pl.LazyFrame, types: Mapping[str, pl.DataType]) -> list[str]:
     except pl.exceptions.PolarsError:
         return []  # a row is broken, as looking at all of them will tell
     return [name for name, text in found.items() if text]
+
+
+def _by_dots(texts: pl.LazyFrame, columns: Collection[str], *, but: Collection[str]) -> list[str]:
+    """Columns that may be whole numbers with dots between thousands."""
+    asked = [name for name in columns if name not in but]
+    try:
+        found = (
+            texts.select(whole_by_dots(pl.col(name)) for name in asked).collect(engine="streaming") if asked else None
+        )
+    except pl.exceptions.PolarsError:
+        return []  # a row is broken, as looking at all of them will tell
+    return [] if found is None else [name for name, yes in found.row(0, named=True).items() if yes]
 
 
 def _holds(scan: Callable[..., pl.LazyFrame], guess: pl.Schema, overrides: Mapping[str, pl.DataType]) -> bool:

@@ -102,6 +102,8 @@ class Files:
         null_values: likewise.
         types: likewise.
         dialect: of files of text; what it leaves open is found in each.
+        as_written: whether columns of a CSV that may be whole numbers with dots between thousands are left as text, for
+            somebody to decide; otherwise they are read as fractions, as computers write them.
 
     Raises:
         UserError: a missing file, a glob without a match, an unknown ending, a column twice in a header; all of them.
@@ -114,17 +116,22 @@ class Files:
         null_values: Sequence[str] = (),
         types: Mapping[str, pl.DataType] | None = None,
         dialect: Dialect | None = None,
+        as_written: bool = False,
     ) -> None:
         names = [str(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
         self.name = ", ".join(names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} files)"])
         problems = Problems()
         self.paths: list[Origin] = find_origins(source, problems)
-        self._scanners, self.dialect = [], dialect or Dialect()
+        self.dialect = dialect or Dialect()
+        self.by_dots: set[str] = set()
+        """Columns that are left as text for their dots, once the types are known."""
+        self._nulls, self._by_dots = list(null_values), self.by_dots if as_written else None
         # Beside files that have types of their own, a CSV or a sheet is read as it was in training: so that they agree.
-        given = (types or {}) if all(map(takes_types, self.paths)) else {}
+        self._given = (types or {}) if all(map(takes_types, self.paths)) else {}
+        self._scanners = []
         for path in self.paths:
             with problems.collect(), reading(path, self.dialect):
-                self._scanners.append(scanner_of(path, list(null_values), given, self.dialect))
+                self._scanners.append(scanner_of(path, self._nulls, self._given, self.dialect, by_dots=self._by_dots))
         problems.raise_if_any()
 
     @cached_property
@@ -142,6 +149,9 @@ class Files:
                 if ROW in types[-1]:
                     problems.add(f"{path}: column {ROW!r} has the name that row numbers have here; rename it")
         problems.raise_if_any()
+        if self.by_dots and len(self.paths) > 1:
+            frames = self._alike(frames)
+            types = [dict(frame.collect_schema()) for frame in frames]
 
         def valueless(i: int, column: str) -> bool:
             with reading(self.paths[i], self.dialect):
@@ -154,6 +164,21 @@ class Files:
             )
             for frame, own in zip(frames, types, strict=True)
         ]
+
+    @property
+    def left_as_text(self) -> bool:
+        """Whether columns are left as text for their dots, or may be once the types are known."""
+        return self._by_dots is not None and (bool(self.by_dots) or "frames" not in vars(self))
+
+    def _alike(self, frames: list[pl.LazyFrame]) -> list[pl.LazyFrame]:
+        """The frames, where a column that has dots between thousands in one file is text in all of them."""
+        given = {**self._given, **dict.fromkeys(self.by_dots, pl.String())}
+        again = []
+        for path, frame in zip(self.paths, frames, strict=True):
+            with reading(path, self.dialect):
+                text = isinstance(path, Path) and is_text(path)
+                again.append(scanner_of(path, self._nulls, given, self.dialect)() if text else frame)
+        return again
 
     @property
     def types(self) -> dict[str, pl.DataType]:

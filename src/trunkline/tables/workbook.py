@@ -48,7 +48,8 @@ class Sheet:
         """The rows below the header, which is the first row in use; formulas come as their values.
 
         Whole numbers, fractions, dates and booleans have their types where all cells of a column do; a column of
-        several is text. Cells with errors (`#N/A`) are missing. A workbook is read whole.
+        several is text, and one of numbers and words that say "missing" (`n/a`), as in a CSV. Cells with errors
+        (`#N/A`) are missing. A workbook is read whole.
 
         Args:
             types: columns that are to be text, whatever their cells are.
@@ -65,6 +66,7 @@ class Sheet:
             names = [(name or "").strip() for name in top.row(0)]
             texts: Any = {i: "string" for i, name in enumerate(names) if types.get(name) == pl.String}
             found = book.load_sheet(sheet, header_row=0, schema_sample_rows=None, dtypes=texts or None).to_polars()
+            found = _with_words(book, sheet, found)
         columns = [_column(found.to_series(i), name) for i, name in enumerate(names)]
         kept = [one for one in columns if one.name or one.null_count() < len(one)]
         self._check_names([one.name for one in kept])
@@ -122,6 +124,26 @@ class Sheet:
             raise UserError(f"{self} cannot be read: {why[0] if why else type(error).__name__}") from error
         finally:
             log.setLevel(level)
+
+
+def _with_words(book: Any, sheet: str, found: pl.DataFrame) -> pl.DataFrame:
+    """The cells, where columns of which the reader took words (`n/a`, `NULL`, `NaN`) for empty ones are text."""
+    holed = [
+        i
+        for i, series in enumerate(found)
+        if series.dtype != pl.String and (series.null_count() or (series.dtype.is_float() and series.is_nan().any()))
+    ]
+    if not holed:
+        return found
+    texts = book.load_sheet(
+        sheet, header_row=0, schema_sample_rows=None, use_columns=holed, dtypes="string"
+    ).to_polars()
+    for i, text in zip(holed, texts, strict=True):
+        typed = found.to_series(i)
+        absent = typed.fill_nan(None).is_null() if typed.dtype.is_float() else typed.is_null()
+        if bool((absent & text.is_not_null() & (text != "")).any()):
+            found = found.with_columns(text.alias(typed.name))
+    return found
 
 
 def _column(series: pl.Series, name: str) -> pl.Series:

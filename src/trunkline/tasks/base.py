@@ -1,6 +1,5 @@
 """The base class of tasks: one KPI that the network predicts."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,8 +9,8 @@ from torch import Tensor
 
 from trunkline.errors import UserError
 from trunkline.tasks.facts import LabelFacts
+from trunkline.tasks.names import is_task_name
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 INTERVAL = 0.9
 """Share of the labels that an interval is meant to hold."""
 
@@ -33,7 +32,8 @@ class Task(ABC):
     """One KPI: where its label comes from, its likelihood and how it reads other tasks' estimates.
 
     Attributes:
-        name: letters, digits, `_` and `-`; names the tower's subnet (`tower.<name>`) and the estimate's column.
+        name: letters and digits of any script, `_` and `-`; names the tower's subnet (`tower.<name>`) and the
+            estimate's column.
         label: column that holds the label; the name itself when empty. A null (NaN) label is not observed: no
             loss, no gradient, no metric, no influence on the balancer.
         where: name of a binary task; only rows in which it happened count.
@@ -81,7 +81,7 @@ class Task(ABC):
     """Whether labels are levels (text or numbers) that the tables turn into places 0, 1, …"""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_task_name(self.name):
             raise UserError(f"task name {self.name!r}: use letters, digits, '_' and '-', not '-' first")
         if isinstance(self.reads, str):
             raise UserError(f"task {self.name}: reads is {self.reads!r}; give a tuple: ({self.reads!r},)")

@@ -135,7 +135,8 @@ class NumericFitter(NumberFitter):
 
     def see(self, series: pl.Series) -> None:
         """Take in some rows."""
-        if not self._feature.log and series.dtype.is_numeric():
+        marks = self._format is not None and self._format.marks
+        if not self._feature.log and not marks and series.dtype.is_numeric():
             # One pass of polars each, nulls left out; what is infinite or NaN shows in the mean.
             numbers = series.cast(pl.Float64)
             count, mean = len(numbers) - numbers.null_count(), numbers.mean()
@@ -191,17 +192,19 @@ def _as_floats(series: pl.Series, *, log: bool, form: NumberFormat | None) -> np
         series = _parsed(text, rule) if form is None else _formatted(text, form)
     elif not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         raise UserError(f"column {series.name!r} is {series.dtype}; {rule}")
+    elif form is not None and form.marks:
+        series = form.without_marks(series.cast(pl.Float64))
     values = (series if series.dtype == pl.Float64 else series.cast(pl.Float64)).to_numpy()
     return np.sign(values) * np.log1p(np.abs(values)) if log else values
 
 
 def _formatted(text: pl.Series, form: NumberFormat) -> pl.Series:
-    numbers = form.parse(text)
+    numbers = form.written(text)
     if numbers.null_count() > text.null_count():
         strange = numbers.is_null() & ~form.missing_in(text)
         told = ", ".join(f"{key}: {value!r}" for key, value in form.to_plain().items()) or "as computers write them"
         refuse_where(text, strange, f"its numbers are written so: {told} (widen the format, or mend the row)")
-    return numbers
+    return form.without_marks(numbers)
 
 
 def _parsed(text: pl.Series, rule: str) -> pl.Series:

@@ -9,6 +9,7 @@ import polars as pl
 from trunkline.tables.doctor.integers import take_integers
 from trunkline.tables.doctor.joined import joined
 from trunkline.tables.doctor.names import CODE, ID
+from trunkline.tables.doctor.sentinels import or_sentinel
 from trunkline.tables.doctor.sheet import Choice
 from trunkline.tables.doctor.taken import FEW, Taken, once, with_missing
 from trunkline.tables.number_format import MARKS, Recognised, recognise
@@ -44,7 +45,7 @@ def take_text(known: pl.Series, distinct: int, *, comma_likely: bool) -> Taken:
         why = "dates as text" + (f", {times.formats[0]}" if options else "")
         return with_missing(Taken("datetime", why, options), times.missing)
     found = None if coded else recognise(known, comma_likely=comma_likely)
-    if found is not None and (taken := _take_numbers(found)) is not None:
+    if found is not None and (taken := _take_numbers(found, known)) is not None:
         if set(found.format.to_plain()) <= {"missing"} and (whole := _whole(known)) is not None:
             return _as_whole(whole, taken, found.format.missing)
         return taken
@@ -95,10 +96,11 @@ def _as_whole(whole: pl.Series, taken: Taken, missing: Sequence[str]) -> Taken:
     return replace(found, choices=choices)
 
 
-def _take_numbers(found: Recognised | None) -> Taken | None:
+def _take_numbers(found: Recognised | None, known: pl.Series) -> Taken | None:
     """A numeric column written as text; None where it is rather text."""
     if found is None or found.share < SURE or (found.strangers and len(found.strangers) > 2):
         return None
+    numbers = found.format.parse(known).drop_nulls()
     form = found.format.to_plain()
     remarks = []
     if found.strangers:
@@ -123,7 +125,7 @@ def _take_numbers(found: Recognised | None) -> Taken | None:
     if found.mixed:
         choices = choices or [Choice(what="numbers, whatever the sign", kind="numeric", options=options)]
         choices.append(Choice(what="text", kind="categorical"))
-    return Taken("numeric", why, options, remarks, choices)
+    return or_sentinel(Taken("numeric", why, options, remarks, choices), numbers)
 
 
 def _said(form: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import polars as pl
 
 from trunkline.tables.doctor.by_text import take_text
 from trunkline.tables.doctor.integers import is_index, take_integers
+from trunkline.tables.doctor.sentinels import or_sentinel
 from trunkline.tables.doctor.taken import NO_VALUE, ONE_VALUE, ROW_NUMBERS, TEXT, Taken
 
 
@@ -41,7 +42,7 @@ def take(
         return take_integers(series, known, distinct or 0, rows)
     if is_index(series, known, rows):
         return Taken(None, ROW_NUMBERS)
-    return Taken("numeric", "fractions")
+    return or_sentinel(Taken("numeric", "fractions"), known)
 
 
 def _unusable(dtype: pl.DataType) -> str:

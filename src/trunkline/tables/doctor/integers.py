@@ -6,6 +6,7 @@ import polars as pl
 
 from trunkline.tables.doctor.codes import why_coded
 from trunkline.tables.doctor.names import CODE, ID, INDEX, TIME
+from trunkline.tables.doctor.sentinels import or_sentinel
 from trunkline.tables.doctor.sheet import Choice
 from trunkline.tables.doctor.taken import FEW, ROW_NUMBERS, Taken, once, since_1970
 from trunkline.tables.time_format import unit_of
@@ -37,7 +38,7 @@ def take_integers(series: pl.Series, known: pl.Series, distinct: int, rows: pl.S
     if why := why_coded(name, known.cast(pl.Float64)):
         choices = [Choice("codes", "categorical"), Choice("quantities", "numeric")]
         return Taken("categorical", f"codes: {why}", choices=choices)
-    return Taken("numeric", "whole numbers")
+    return or_sentinel(Taken("numeric", "whole numbers"), known)
 
 
 def _largest(known: pl.Series) -> int:

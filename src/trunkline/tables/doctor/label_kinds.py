@@ -8,12 +8,15 @@ from typing import Any, final
 import numpy as np
 import polars as pl
 
-from trunkline.tables.number_format import MARKS, recognise
+from trunkline.tables.doctor.sentinels import sentinel_of, sentinel_text
+from trunkline.tables.number_format import MARKS, recognise, whole_by_dots
 
 CLASSES = 20
 """Whole numbers of up to this many values may be classes."""
 SURE = 0.9
 """Share of the cells that must be numbers where the others are words."""
+SPELLINGS = 6
+"""Words that a remark names, at most."""
 FEW_WORDS = 2
 """Different words that may stand among numbers."""
 FEW = 7
@@ -61,12 +64,14 @@ class Proposal:
         options: of the task: `positive`, `missing`, …
         why: in a few words.
         remarks: what a person should look at.
+        readings: likewise, and of any kind: how the values may be read otherwise.
     """
 
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
     why: str
     remarks: Sequence[str] = ()
+    readings: Sequence[str] = ()
 
 
 def propose(label: pl.Series, *, comma_likely: bool = False) -> Proposal:
@@ -81,13 +86,14 @@ def propose(label: pl.Series, *, comma_likely: bool = False) -> Proposal:
     if known.dtype == pl.Boolean:
         return Proposal(kind="binary", why="true or false")
     if isinstance(known.dtype, _TEXT):
-        return _of_text(known.cast(pl.String).str.strip_chars(), label.name, comma_likely)
+        return _of_text(known.cast(pl.String), label.name, comma_likely)
     if known.dtype.is_numeric() and len(known):
         return _of_numbers(known.cast(pl.Float64), label.name, [])
     return Proposal(kind="multiclass", why="text")
 
 
-def _of_text(known: pl.Series, name: str, comma_likely: bool) -> Proposal:
+def _of_text(cells: pl.Series, name: str, comma_likely: bool) -> Proposal:
+    known = cells.str.strip_chars()
     marked = known.str.to_lowercase().is_in([*MARKS, ""])
     # A dash beside a plus, or a "no" word, is a value of its own and no mark.
     words = known.filter(~marked)
@@ -98,10 +104,18 @@ def _of_text(known: pl.Series, name: str, comma_likely: bool) -> Proposal:
     missing = {"missing": marks} if marks else {}
     told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
     numbers = words.cast(pl.Float64, strict=False)
-    if len(words) and not numbers.null_count():
+    dotted = bool(len(words)) and bool(pl.select(whole_by_dots(pl.lit(words))).item())
+    if len(words) and not numbers.null_count() and not dotted:
         return _of_numbers(numbers, name, marks)
     if (written := _of_written_numbers(words, name, marks, comma_likely)) is not None:
         return written
+    several = [one for one in spellings(cells.filter(~marked).unique(maintain_order=True).to_list()) if len(one) > 1]
+    if several:
+        shown = "; ".join(", ".join(map(repr, one[:SPELLINGS])) for one in several[:SPELLINGS])
+        told.append(f"words that differ only in case or blanks: {shown}")
+    spelt = spellings(values)
+    if len(values) > 2 and len(spelt) == 2:
+        return _of_two_words_spelt_in_ways(words, spelt, missing, told)
     if len(values) == 2:
         positive = next((one for one in values if one.lower() in YES), None)
         negative = next((one for one in values if one.lower() in NO), None)
@@ -119,7 +133,38 @@ def _of_text(known: pl.Series, name: str, comma_likely: bool) -> Proposal:
             why=f"two words, {positive!r} and {other!r}",
             remarks=[*told, *doubt],
         )
+    if several:
+        one = several[0]
+        such = ", ".join(f"{word!r}: {one[0].strip()!r}" for word in dict.fromkeys(map(str.strip, one)))
+        told.append(f"each is a class of its own; to make one of several, give the task values: {{{such}}}")
     return Proposal(kind="multiclass", options=missing, why=f"{len(values)} different texts", remarks=told)
+
+
+def spellings(values: Sequence[str]) -> list[list[str]]:
+    """Words that differ in case or blanks only, together, in the order of their first."""
+    found: dict[str, list[str]] = {}
+    for value in values:
+        found.setdefault(" ".join(value.split()).casefold(), []).append(value)
+    return list(found.values())
+
+
+def _of_two_words_spelt_in_ways(
+    words: pl.Series, spelt: list[list[str]], missing: dict[str, Any], told: list[str]
+) -> Proposal:
+    """Of `Yes`, `yes`, `NO` and `No`: every spelling is named, so that a further one is refused and not guessed at."""
+    counts = [int(words.is_in(one).sum()) for one in spelt]
+    yes = [any(word.lower() in YES for word in one) for one in spelt]
+    no = [any(word.lower() in NO for word in one) for one in spelt]
+    sure = yes[0] != yes[1] or no[0] != no[1]
+    positive = yes.index(True) if yes[0] != yes[1] else no.index(False) if sure else counts.index(min(counts))
+    happened, other = spelt[positive], spelt[1 - positive]
+    doubt = [] if sure else [f"{happened[0]!r} was taken for 1 since it is the rarer one"]
+    return Proposal(
+        kind="binary",
+        options={"values": dict.fromkeys(happened, 1) | dict.fromkeys(other, 0), **missing},
+        why=f"two words, {happened[0]!r} and {other[0]!r}, written in {len(happened) + len(other)} ways",
+        remarks=[*told, *doubt],
+    )
 
 
 def _of_written_numbers(words: pl.Series, name: str, marks: list[str], comma_likely: bool) -> Proposal | None:
@@ -145,13 +190,20 @@ def _of_written_numbers(words: pl.Series, name: str, marks: list[str], comma_lik
         proposed,
         options={"format": form, **proposed.options} if form else proposed.options,
         why=f"{proposed.why}; numbers as text ({told})" if told else proposed.why,
-        remarks=[*proposed.remarks, *doubts],
+        readings=doubts,
     )
 
 
 def _of_numbers(known: pl.Series, name: str, marks: list[str]) -> Proposal:
     # What is infinite is refused when labels are read, as what is of another kind is.
     known = finite if len(finite := known.filter(known.is_finite())) else known
+    if (stranger := sentinel_of(known)) is not None:
+        found = _of_numbers(known.filter(known != stranger), name, [*marks, sentinel_text(stranger)])
+        share = int((known == stranger).sum()) / len(known)
+        told_of = (
+            f"{sentinel_text(stranger)} ({share:.1%} of the rows) is far from all other values and is read as missing"
+        )
+        return replace(found, remarks=[*found.remarks, f"{told_of}; if it is a value, take it out of `missing`"])
     values = known.unique().sort().to_list()
     missing: dict[str, Any] = {"missing": marks} if marks else {}
     told = [f"read as missing: {', '.join(map(repr, marks))}"] if marks else []
