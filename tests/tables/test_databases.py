@@ -87,6 +87,38 @@ def test_types_hold_over_blocks_of_rows(here, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("kinds", ["if", "is", "fs", "ifs", "ifsb", "ib", "fb"])
+def test_what_a_column_holds_does_not_depend_on_the_blocks(kinds, here, monkeypatch):
+    draw = np.random.default_rng(len(kinds))
+    some = {
+        "i": lambda: int(draw.choice([5, -7, 2**53, 2**62])) if "f" not in kinds or "s" in kinds else 5,
+        "f": lambda: float(draw.choice([5.0, 2.5, 1e20, 1e-7, 0.1])),
+        "s": lambda: str(draw.choice(["5", "x", ""])),
+        "b": lambda: bytes(draw.choice([b"5", b"\x01"])),
+    }
+    values = [some[str(kind)]() if draw.random() > 0.2 else None for kind in draw.choice(list(kinds), 40)]
+    values += [some[kind]() for kind in kinds]  # the widest comes last of all
+    execute("a.db", "CREATE TABLE t (k)", rows=("t", [(value,) for value in values]))
+    expected = values
+    if "b" in kinds:
+        expected = [one if one is None or isinstance(one, bytes) else str(one).encode() for one in values]
+    elif "s" in kinds:
+        expected = [one if one is None else str(one) for one in values]
+    for rows in (1, 2, 7, 100):
+        monkeypatch.setattr("trunkline.tables.database.ROWS", rows)
+        assert plain("sqlite:///a.db")["k"].to_list() == expected
+
+
+def test_a_view_with_a_name_twice_is_refused(here):
+    execute("a.db", "CREATE TABLE t (x)", "CREATE TABLE u (x)", rows=("t", [(1,)]))
+    # SQLite itself calls the second column of such a view `x:1`, whoever reads it.
+    execute("a.db", "CREATE VIEW v AS SELECT t.x, u.x FROM t LEFT JOIN u")
+    with pytest.raises(UserError, match=r"#v: column 'x' stands more than once; give each column of the view a name"):
+        plain("sqlite:///a.db#v")
+    execute("a.db", 'CREATE VIEW w AS SELECT x AS a, x + 1 AS "a:x", x + 2 AS "b:1" FROM t')
+    assert plain("sqlite:///a.db#w").to_dict(as_series=False) == {"a": [1], "a:x": [2], "b:1": [3]}
+
+
 def test_paths_and_tables_are_named(here):
     execute("a.db", "CREATE TABLE one (x INTEGER)", rows=("one", [(1,), (2,)]))
     expected = pl.DataFrame({"x": [1, 2]})

@@ -157,8 +157,9 @@ class DatabaseTable:
 
     def _from_sqlite(self) -> pl.DataFrame:
         with closing(sqlite3.connect(f"file:{quote(str(self.file))}?mode=ro", uri=True)) as connection:
-            listed = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
-            names = [str(name) for (name,) in connection.execute(listed)]
+            listed = "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+            definitions = {str(name): sql for name, sql in connection.execute(listed)}
+            names = list(definitions)
             table = self.table or (names[0] if len(names) == 1 else "")
             if table not in names:
                 there = f"(there: {', '.join(map(repr, names[:10])) or 'none'})"
@@ -172,10 +173,16 @@ class DatabaseTable:
             }
             cursor = connection.execute(f"SELECT * FROM {_quoted(table, _DOUBLE)}")
             columns = [column[0] for column in cursor.description]
-            parts: list[list[pl.Series]] = [[] for _ in columns]
+            twice = _named_again(columns, definitions[table] or "")
+            if twice:
+                raise UserError(
+                    f"{self}: column {', '.join(map(repr, twice))} stands more than once; give each column of the view "
+                    "a name of its own (SELECT a.id AS a_id, b.id AS b_id)"
+                )
+            parts: list[list[_Block]] = [[] for _ in columns]
             while block := cursor.fetchmany(ROWS):
                 for part, values in zip(parts, zip(*block, strict=True), strict=True):
-                    part.append(_series(values))
+                    part.append(_by_type(values))
         made = [_together(name, part) for name, part in zip(columns, parts, strict=True)]
         return pl.DataFrame(
             [
@@ -204,23 +211,48 @@ def _quoted(name: str, mark: str) -> str:
     return f"{mark}{name.replace(mark, 2 * mark)}{mark}"
 
 
-def _series(values: tuple[Any, ...]) -> pl.Series:
+def _named_again(columns: list[str], definition: str) -> list[str]:
+    """Names that a view gives more than one column: SQLite makes `a:1` of the second `a`, if nobody wrote that."""
+    known, written = {name.lower() for name in columns}, definition.lower()
+    made = [name.rpartition(":") for name in columns if name.lower() not in written]
+    return list(dict.fromkeys(stem for stem, _, place in made if place.isdecimal() and stem.lower() in known))
+
+
+_TYPES: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), str: pl.String(), bytes: pl.Binary()}
+"""Types of values that SQLite has."""
+_Block = tuple[int, dict[type, pl.Series]]
+"""Some rows of a column: how many, and the values of each type, null elsewhere."""
+
+
+def _by_type(values: tuple[Any, ...]) -> _Block:
     """Values of SQLite, which has types of values and none of columns."""
     kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {int}:
-        return pl.Series(values, dtype=pl.Int64) if kinds else pl.Series(values, dtype=pl.Null)
-    if kinds <= {int, float}:
-        return pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64)
-    if bytes not in kinds:
-        return pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
-    return pl.Series(
-        [value if value is None or isinstance(value, bytes) else str(value).encode() for value in values],
-        dtype=pl.Binary,
-    )
+    if len(kinds) == 1:
+        kind = kinds.pop()
+        return len(values), {kind: pl.Series(values, dtype=_TYPES[kind])}
+    return len(values), {
+        kind: pl.Series([value if type(value) is kind else None for value in values], dtype=_TYPES[kind])
+        for kind in kinds
+    }
 
 
-def _together(name: str, parts: list[pl.Series]) -> pl.Series:
-    """The parts of a column in the type that holds all of them; text where some are text."""
-    kinds = {part.dtype for part in parts} - {pl.Null()}
-    wide = next((kind for kind in (pl.Binary, pl.String, pl.Float64, pl.Int64) if kind in kinds), pl.Null)
-    return pl.concat([part.cast(wide) for part in parts]).alias(name) if parts else pl.Series(name, [], dtype=pl.Null)
+def _together(name: str, blocks: list[_Block]) -> pl.Series:
+    """A column in the type that holds all its values; text, made of the values as they were, where some are text."""
+    rows = sum(length for length, _ in blocks)
+    found = {
+        kind: pl.concat([block.get(kind, pl.Series([None] * length, dtype=of)) for length, block in blocks])
+        for kind, of in _TYPES.items()
+        if any(kind in block for _, block in blocks)
+    }
+    if not found:
+        return pl.Series(name, [None] * rows, dtype=pl.Null)
+    if float in found and len(found) > 1 and not found.keys() <= {int, float}:
+        # As Python writes it: the same in every block, and the shortest that reads as the same number.
+        written = [None if value is None else str(value) for value in found[float].to_list()]
+        found[float] = pl.Series(written, dtype=pl.String)
+    widest = max(found, key=list(_TYPES).index)
+    column = pl.Series(name, [None] * rows, dtype=_TYPES[widest])
+    for part in found.values():
+        text = part.cast(pl.String) if widest is bytes and part.dtype == pl.Int64 else part
+        column = column.zip_with(column.is_not_null(), text.cast(_TYPES[widest]))
+    return column.alias(name)
