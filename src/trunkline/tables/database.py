@@ -10,7 +10,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit
 
 import polars as pl
 
@@ -21,20 +21,50 @@ SERVERS = {"postgresql": '"', "postgres": '"', "mysql": "`"}
 """Schemes of servers, and the sign around names in their SQL."""
 ROWS = 65_536
 """Rows that are taken from SQLite at a time."""
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+VARIABLES = "TRUNKLINE_"
+"""How names of variables begin that may stand for a password: a config of a stranger sends no other one anywhere."""
+_URL = re.compile(
+    r"\s*(?:(?P<scheme>[a-z][a-z0-9+.-]*)|(?:[a-z][a-z0-9+.-]*:)+[a-z0-9+.-]*)://"
+    r"|\s*(?:jdbc:)?(?:postgres|postgresql|mysql|mariadb):/?",
+    re.I,
+)
+_VARIABLE = re.compile(rf"\$(?:({VARIABLES}\w+)|\{{({VARIABLES}\w+)\}})", re.A)
 _DOUBLE = '"'
-_SECRET = re.compile(r"([?&][^=&#]*(?:pass|pwd|secret|token)[^=&#]*)=([^&#]*)", re.I)
+_BEHIND_HOST = re.compile(r"\A(\[[^\]/?#]*\]|[^:/?#\[]*):(?!\d*(?:[/?#]|$)).*", re.S)
+"""A host, and behind a colon what is no port: where the `@` was forgotten, a password."""
+_OPTION = re.compile(r"([?&;][^=&;?]*)=")
+_SECRET = re.compile("pass|pwd|secret|token", re.I)
+_HIDDEN = "***"
+_PASSWORDS = (
+    f"put the password into a variable of the environment whose name begins with {VARIABLES}, and that name in its "
+    f"place: user:${VARIABLES}PASSWORD@host (in a shell between single quotes)"
+)
 
 
 def is_url(text: str) -> bool:
-    """Whether a source is a database and no file."""
+    """Whether a source is a database and no file, also where its URL is not well written."""
     return _URL.match(text) is not None
 
 
 def masked(text: str) -> str:
-    """A URL without what is, or may be, a password."""
-    text = re.sub(r"(://[^/@#]*?:)(?!\$(?:\w+|\{\w+\})@)[^/#]*@", r"\1***@", text)
-    return _SECRET.sub(r"\1=***", text)
+    """A URL without what is, or may be, a password.
+
+    A password may hold any sign, `@`, `/` and `#` too: it ends at the last `@`. One among the options has no end.
+    """
+    found = _URL.match(text)
+    if found is None:
+        return text
+    start, rest = text[: found.end()], text[found.end() :]
+    if not (start.strip().lower() == f"{SQLITE}://" and rest.startswith("/")):
+        login, at, behind = rest.rpartition("@")
+        user, colon, password = login.partition(":")
+        if password and not _VARIABLE.fullmatch(password):
+            login = f"{user}{colon}{_HIDDEN}"
+        rest = login + at + _BEHIND_HOST.sub(rf"\1:{_HIDDEN}", behind)
+    for option in _OPTION.finditer(rest):
+        if _SECRET.search(unquote(option[1])):
+            return f"{start}{rest[: option.end()]}{_HIDDEN}"
+    return start + rest
 
 
 @final
@@ -42,9 +72,9 @@ class DatabaseTable:
     """A table of a database, read when its rows are asked for, and not again.
 
     Args:
-        url: such as `sqlite:///orders.db#events` or `postgresql://anna:$PASSWORD@host/shop#events`: the table's name
-            stands behind `#`, a password in the variable of the environment that is named in its place. As elsewhere,
-            `sqlite:///` begins a path from here and `sqlite:////` one from the root.
+        url: such as `sqlite:///orders.db#events` or `postgresql://anna:$TRUNKLINE_SHOP@host/shop#events`: the
+            table's name stands behind `#`, a password in the variable of the environment that is named in its place.
+            As elsewhere, `sqlite:///` begins a path from here and `sqlite:////` one from the root.
 
     Raises:
         UserError: another scheme, no table, a password; in the message it is masked.
@@ -52,7 +82,7 @@ class DatabaseTable:
 
     def __init__(self, url: str) -> None:
         found = _URL.match(url)
-        self.scheme = found[1].lower() if found else ""
+        self.scheme = (found["scheme"] or "").lower() if found and url[:1].strip() else ""
         shown = masked(url)
         if self.scheme != SQLITE and self.scheme not in SERVERS:
             raise UserError(
@@ -60,11 +90,10 @@ class DatabaseTable:
                 "write rows that lie elsewhere into a file and name that"
             )
         stem, _, self.table = url.partition("#")
+        if shown != url and "@" not in url and _SECRET.search(shown) is None:
+            raise UserError(f"{shown}: what stands behind the colon is no port, and no @ comes after it; {_PASSWORDS}")
         if shown != url:
-            raise UserError(
-                f"{shown}: a password in a URL would be written into the config; put it into a variable of the "
-                "environment, and its name in its place: user:$PASSWORD@host (in a shell between single quotes)"
-            )
+            raise UserError(f"{shown}: a password in a URL would be written into the config; {_PASSWORDS}")
         self.url = url
         if self.scheme == SQLITE:
             rest = stem[len(f"{SQLITE}://") :]
@@ -74,9 +103,14 @@ class DatabaseTable:
             raise UserError(f"{shown}: name the table behind the URL: {shown}#table")
         try:
             self._parts: SplitResult = urlsplit(stem)
-            _ = self._parts.port
-        except ValueError as error:
-            raise UserError(f"{shown}: {error}") from None
+            well = self._parts.port != 0 and "@" not in url.replace(f"{self._parts.netloc}", "", 1)
+        except ValueError:  # its words repeat what stands there
+            well = False
+        if not well:
+            raise UserError(
+                f"{shown}: this is no URL of a server; it is {self.scheme}://user:${VARIABLES}NAME@host:port/database"
+                "#table, a port from 1 to 65535; elsewhere @ is written %40, and in a name / is %2F, ? %3F and # %23"
+            )
 
     def __str__(self) -> str:
         """As a config names it."""
@@ -130,7 +164,7 @@ class DatabaseTable:
         written = self._parts.password
         if not written:
             return self._parts.geturl(), ""
-        name = written.strip("${}")
+        name = written.strip("${}")  # no other password gets here
         value = os.environ.get(name)
         if value is None:
             raise UserError(f"{self}: variable {name!r} of the environment is not set; it has to hold the password")
@@ -150,9 +184,10 @@ class DatabaseTable:
         except (sqlite3.Error, RuntimeError, OSError, ValueError, pl.exceptions.PolarsError) as error:
             if isinstance(error, UserError):
                 raise
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            for secret in (password, quote(password, safe="")) if password else ():
-                why = why.replace(secret, "***")
+            why = str(error)
+            for secret in (password, quote(password, safe=""), quote_plus(password), repr(password)[1:-1]):
+                why = why.replace(secret, _HIDDEN) if secret else why
+            why = (why.strip().splitlines() or [type(error).__name__])[0]
             raise UserError(f"{self} cannot be read: {why}") from None
 
     def _from_sqlite(self) -> pl.DataFrame:
