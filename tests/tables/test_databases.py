@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -87,6 +88,38 @@ def test_types_hold_over_blocks_of_rows(here, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("kinds", ["if", "is", "fs", "ifs", "ifsb", "ib", "fb"])
+def test_what_a_column_holds_does_not_depend_on_the_blocks(kinds, here, monkeypatch):
+    draw = np.random.default_rng(len(kinds))
+    some = {
+        "i": lambda: int(draw.choice([5, -7, 2**53, 2**62])) if "f" not in kinds or "s" in kinds else 5,
+        "f": lambda: float(draw.choice([5.0, 2.5, 1e20, 1e-7, 0.1])),
+        "s": lambda: str(draw.choice(["5", "x", ""])),
+        "b": lambda: bytes(draw.choice([b"5", b"\x01"])),
+    }
+    values = [some[str(kind)]() if draw.random() > 0.2 else None for kind in draw.choice(list(kinds), 40)]
+    values += [some[kind]() for kind in kinds]  # the widest comes last of all
+    execute("a.db", "CREATE TABLE t (k)", rows=("t", [(value,) for value in values]))
+    expected = values
+    if "b" in kinds:
+        expected = [one if one is None or isinstance(one, bytes) else str(one).encode() for one in values]
+    elif "s" in kinds:
+        expected = [one if one is None else str(one) for one in values]
+    for rows in (1, 2, 7, 100):
+        monkeypatch.setattr("trunkline.tables.database.ROWS", rows)
+        assert plain("sqlite:///a.db")["k"].to_list() == expected
+
+
+def test_a_view_with_a_name_twice_is_refused(here):
+    execute("a.db", "CREATE TABLE t (x)", "CREATE TABLE u (x)", rows=("t", [(1,)]))
+    # SQLite itself calls the second column of such a view `x:1`, whoever reads it.
+    execute("a.db", "CREATE VIEW v AS SELECT t.x, u.x FROM t LEFT JOIN u")
+    with pytest.raises(UserError, match=r"#v: column 'x' stands more than once; give each column of the view a name"):
+        plain("sqlite:///a.db#v")
+    execute("a.db", 'CREATE VIEW w AS SELECT x AS a, x + 1 AS "a:x", x + 2 AS "b:1" FROM t')
+    assert plain("sqlite:///a.db#w").to_dict(as_series=False) == {"a": [1], "a:x": [2], "b:1": [3]}
+
+
 def test_paths_and_tables_are_named(here):
     execute("a.db", "CREATE TABLE one (x INTEGER)", rows=("one", [(1,), (2,)]))
     expected = pl.DataFrame({"x": [1, 2]})
@@ -136,24 +169,24 @@ def test_a_server_gets_its_query_and_the_password_of_the_environment(monkeypatch
         return pl.DataFrame({"x": [1]})
 
     monkeypatch.setattr("trunkline.tables.database.read_server", answer)
-    monkeypatch.setenv("SHOP", "p@ss/w#rd")
-    url = "postgresql://anna:$SHOP@host:5432/shop?sslmode=require#public.the events"
+    monkeypatch.setenv("TRUNKLINE_SHOP", "p@ss/w#rd")
+    url = "postgresql://anna:$TRUNKLINE_SHOP@host:5432/shop?sslmode=require#public.the events"
     assert plain(url)["x"].to_list() == [1]
-    plain("mysql://anna:${SHOP}@host/shop#a`b")
+    plain("mysql://anna:${TRUNKLINE_SHOP}@host/shop#a`b")
     plain("postgresql://host/shop#events")
     assert asked == [
         ('SELECT * FROM "public"."the events"', "postgresql://anna:p%40ss%2Fw%23rd@host:5432/shop?sslmode=require"),
         ("SELECT * FROM `a``b`", "mysql://anna:p%40ss%2Fw%23rd@host/shop"),
         ('SELECT * FROM "events"', "postgresql://host/shop"),
     ]
-    monkeypatch.delenv("SHOP")
-    with pytest.raises(UserError, match="variable 'SHOP' of the environment is not set"):
+    monkeypatch.delenv("TRUNKLINE_SHOP")
+    with pytest.raises(UserError, match="variable 'TRUNKLINE_SHOP' of the environment is not set"):
         Files(url)
 
     def fail(query, url):
         raise RuntimeError("no such user in postgresql://anna:hush@host")
 
-    monkeypatch.setenv("SHOP", "hush")
+    monkeypatch.setenv("TRUNKLINE_SHOP", "hush")
     monkeypatch.setattr("trunkline.tables.database.read_server", fail)
     with pytest.raises(UserError, match="cannot be read: no such user") as found:
         plain(url)
@@ -170,16 +203,79 @@ def test_a_server_gets_its_query_and_the_password_of_the_environment(monkeypatch
         "mysql://host/shop?user=a&sslpassword=hush#t",
         "oracle://anna:hush@host/shop#t",
         "postgresql://anna:hush@host/shop",
+        *(
+            f"{scheme}://anna:{password}@host/shop#t"
+            for scheme in ("postgresql", "mysql", "jdbc:postgresql", " postgres", "mysql+pymysql")
+            for password in (
+                "12/hush",
+                "hu/hush",
+                "1#hush",
+                "?hush",
+                "/@hush",
+                "hush@1/",
+                "a:b@hush#c",
+                "%hush",
+                "$hush",
+            )
+        ),
+        "postgresql:/anna:hush@host/shop#t",
+        "mysql:anna:hush@host/shop#t",
+        "postgresql://anna:hush/shop#t",
+        "postgresql://anna:1hush",
+        "postgresql://host/shop?password=a#hush",
+        "postgresql://host/shop?password=a&hush@b#t",
+        "postgresql://host/shop?user=a&ssl%70assword=hush#t",
+        "postgresql://host/shop?a=b;pass=hush",
+        "postgresql://host:99999/shop?x=1&token=hush#t",
+        "postgresql://anna:$AWS_hush@host/shop#t",
+        "postgresql://anna:${hush}@host/shop#t",
+        "postgresql://anna:$TRUNKLINE_A$hush@host/shop#t",
+        "postgresql://anna:$TRUNKLINE_A@b@hush@host/shop#t",
+        "sqlite://anna:hush@host/shop.db#t",
+        "sqlite:///shop.db?password=hush#t",
     ],
 )
 def test_a_password_goes_nowhere(url, here):
-    assert "hush" not in masked(url)
-    with pytest.raises(UserError) as found:
-        Files(url)
-    assert "hush" not in str(found.value)
-    with pytest.raises(UserError, match="data: ") as found:
-        Config.make({"data": {"train": [url]}, "tasks": {"y": "binary"}})
-    assert "hush" not in str(found.value)
+    assert "hush" not in masked(url).replace("@hush@", "")
+    options = {"data": {"train": [url]}, "tasks": {"y": "binary"}}
+    wrong = {**options, "data": {"train": {"url": [url]}}}
+    (here / "a.yaml").write_text(yaml.safe_dump(options))
+    for told in (
+        lambda: Files(url),
+        lambda: Config.make(options),
+        lambda: Config.make("a.yaml"),
+        lambda: Config.make(wrong),
+        lambda: Config.make({**options, "data": {}}, overrides={"data.valid": url}),
+    ):
+        with pytest.raises(UserError) as found:
+            told()
+        assert "hush" not in "".join(traceback.format_exception(found.value)).partition("UserError: ")[2]
+
+
+def test_a_password_is_in_no_message_about_yaml(here):
+    for line in (
+        '["mysql://a:hush@b#t"',
+        '"mysql://a:hush@b#t\\q"',
+        "mysql://a:hush@b: c: d",
+        "!!int mysql://a:hush@b",
+    ):
+        (here / "a.yaml").write_text(f"data:\n  train: {line}\ntasks: }}\n")
+        with pytest.raises(UserError, match=r"is no valid YAML: .*line") as found:
+            Config.make("a.yaml")
+        assert "hush" not in str(found.value)
+
+
+def test_where_no_password_is_nothing_is_masked(here):
+    for url in (
+        "sqlite:///a:b@c.db#t",
+        "sqlite:////root/a.db#x@y:z",
+        "postgresql://anna@host:5432/shop?sslmode=require#t",
+        "mysql://anna:${TRUNKLINE_A}@[::1]:3306/shop#public.t",
+        "postgresql://host/shop#t:u",
+    ):
+        assert masked(url) == url
+        assert str(DatabaseTable(url)) == url
+    assert masked("C:/rows/a:b@c.csv") == "C:/rows/a:b@c.csv"
 
 
 def test_what_is_asked_for_is_named(monkeypatch):
@@ -187,7 +283,12 @@ def test_what_is_asked_for_is_named(monkeypatch):
         DatabaseTable("postgresql://host/shop")
     with pytest.raises(UserError, match=r"databases are named by sqlite://, postgresql://.*; write rows that lie"):
         Files("s3://bucket/rows.parquet")
-    with pytest.raises(UserError, match="Port could not be cast"):
+    for url in ("postgresql://host:99999/shop#t", "postgresql://[host/shop#t", "mysql://a/b:$TRUNKLINE_A@host/c#t"):
+        with pytest.raises(
+            UserError, match=r"this is no URL of a server; it is \w+://user:\$TRUNKLINE_NAME@host:port/"
+        ):
+            DatabaseTable(url)
+    with pytest.raises(UserError, match=r"sql://host:\*\*\*: what stands behind the colon is no port"):
         DatabaseTable("postgresql://host:port/shop#t")
     monkeypatch.setattr("trunkline.tables.database.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"databases need connectorx; pip install 'trunkline\[database\]'"):

@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from trunkline.errors import UserError
 from trunkline.tables import ROW, Labels, Split, cut, read
 from trunkline.tables.labels import LabelsFitter
-from trunkline.tasks import Binary, Multiclass, Regression
+from trunkline.tasks import TASK_KINDS, Binary, Multiclass, Regression
 
 NAN = float("nan")
 
@@ -96,6 +97,39 @@ def test_a_label_that_is_never_observed(task, values):
 def test_a_constant_label(task, values):
     with pytest.raises(UserError, match=r"'y' is constant in train .*nothing to learn"):
         Labels.fit([task], pl.DataFrame({"y": values}))
+
+
+NUMBERS = [
+    Regression(name="z", label="y"),
+    Regression(name="z", label="y", standardize=False),
+    *(TASK_KINDS.find(kind)(name="z", label="y") for kind in ("lognormal", "zero_inflated_lognormal")),
+]
+
+
+@pytest.mark.parametrize("task", NUMBERS, ids=lambda task: task.kind)
+@pytest.mark.parametrize("power", [-320, -300, -150, -45, -32])
+def test_numbers_too_small_for_float32(task, power):
+    values = (np.array([0.5, 1, 3, 1.5]) * 10.0**power).tolist()
+    with pytest.raises(UserError) as found:
+        fit([task], y=values)
+    (told,) = found.value.problems
+    assert told.startswith("task z: column 'y' holds no label farther from 0 than ")
+    remedy = float(re.search(r"give it in another unit \(times 1e(\d+)\)", told)[1])
+    assert abs(remedy + power) <= 1  # brings them near 1
+    fit([task], y=[value * 10.0 ** (remedy / 2) * 10.0 ** (remedy / 2) for value in values])
+
+
+@pytest.mark.parametrize("center", [1.0, -5e8, 1e16, 1e29])
+def test_numbers_that_only_rounding_sets_apart(center):
+    values = [center, float(np.nextafter(center, math.inf)), center]
+    with pytest.raises(UserError, match=r"task y: column 'y' is all but constant in train: 3 labels near .*; subtract"):
+        fit([Regression(name="y")], y=values)
+
+
+def test_small_numbers_are_told_together_with_other_faults():
+    with pytest.raises(UserError) as found:
+        fit([Regression(name="a"), Binary(name="b")], a=[1e-200, 2e-200], b=[1, 1])
+    assert [one.split(":")[0] for one in found.value.problems] == ["task a", "task b"]
 
 
 def test_regression_units_come_from_observed_training_rows():

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from trunkline.errors import did_you_mean
+from trunkline.tables.database import masked
 
 
 def in_users_words(error: ValidationError, model: type[BaseModel], name: str) -> list[str]:
@@ -49,8 +50,17 @@ def in_users_words(error: ValidationError, model: type[BaseModel], name: str) ->
             hint = did_you_mean(str(value), expected)
             sentences.append(f"{where}: {value!r} is not one of {', '.join(expected)}{hint}")
         elif not any(sentence.startswith(f"{where}: ") for sentence in sentences):
-            sentences.append(f"{where}: {value!r}: {found['msg'][0].lower()}{found['msg'][1:]}")
+            sentences.append(f"{where}: {_shown(value)}: {found['msg'][0].lower()}{found['msg'][1:]}")
     return [f"{name}: {sentence}" for sentence in dict.fromkeys(sentences)]
+
+
+def _shown(value: Any) -> str:
+    """A value as a message may repeat it: without passwords of databases, wherever they stand in it."""
+    if isinstance(value, str):
+        return repr(masked(value))
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_shown(key)}: {_shown(one)}' for key, one in value.items())}}}"
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, list) else repr(value)
 
 
 def _place(loc: Sequence[str | int], model: type[BaseModel]) -> list[str]:

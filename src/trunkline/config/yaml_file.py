@@ -66,10 +66,19 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"config {problem}" for problem in error.problems) from None
     except (yaml.YAMLError, ValueError) as error:
+        _hide_urls(error)
         raise UserError(f"config {path} is no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"config {path} holds {type(raw).__name__}; it must hold keys such as data, features, tasks")
     return raw
+
+
+def _hide_urls(error: Exception) -> None:
+    """Take the lines around a fault out of its message where a URL, and in it perhaps a password, may stand in them."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        for mark in (error.context_mark, error.problem_mark):
+            if mark is not None and mark.buffer is not None and ("://" in mark.buffer or "@" in mark.buffer):
+                mark.buffer = None
 
 
 def parse_yaml(text: str) -> Any:

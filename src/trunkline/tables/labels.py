@@ -22,6 +22,8 @@ from trunkline.tasks import Binary, LabelFacts, Ordinal, Task, sample_space
 
 FARTHEST = 1e30
 """The largest label: losses and errors are in float32, which ends at 3e38."""
+NARROWEST = 1e-30
+"""The smallest spread of numbers as labels: below it float32, which ends at 1e-38, makes zeros of their estimates."""
 HEAVIEST = 1e30
 """The largest weight of a row: losses are summed in float32, which ends at 3e38."""
 
@@ -211,6 +213,8 @@ class LabelsFitter:
                     f"task {task.name}: column {task.column!r} is constant in train{inside} "
                     f"({value} in all {seen.moments.count} observed rows); there is nothing to learn"
                 )
+            elif not task.leveled and not isinstance(task, Binary) and seen.moments.std < NARROWEST:
+                problems.add(f"task {task.name}: column {task.column!r} {seen.too_close(inside)}")
             else:
                 with problems.collect():
                     fitted.append(task.learn(seen.facts(levels.get(task.name, ()))))
@@ -235,7 +239,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.moments, self.logs = Moments(), Moments()
-        self.first = 0.0
+        self.first = self.largest = 0.0
         self.varied = False
 
     def see(self, label: Tensor) -> None:
@@ -243,9 +247,22 @@ class _Seen:
         known = values[~np.isnan(values)]
         if len(known):
             self.first = self.first if self.moments.count else float(known[0])
+            self.largest = max(self.largest, float(np.abs(known).max()))
             self.varied = self.varied or bool((known != self.first).any())
             self.moments.add(known)
             self.logs.add(np.log(known[known > 0]))
+
+    def too_close(self, inside: str) -> str:
+        """Why labels that are as near one another as these teach nothing."""
+        if self.largest < NARROWEST:
+            return (
+                f"holds no label farther from 0 than {self.largest:g} in train{inside}; labels differ by more than "
+                f"{NARROWEST:g}: give it in another unit (times 1e{-round(math.log10(self.largest))})"
+            )
+        return (
+            f"is all but constant in train{inside}: {self.moments.count} labels near {float(self.moments.mean):g} "
+            "differ by no more than rounding does; subtract what they have in common, or leave the task out"
+        )
 
     def facts(self, levels: Sequence[Value]) -> LabelFacts:
         """In numbers; `levels` of a kind that has them."""
