@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline import UserError, fit
-from trunkline.tables import ROW, Encoder, infer
+from trunkline.tables import ROW, Encoder, infer, make_feature
+from trunkline.tables.doctor import examine
 from trunkline.tables.schema import Inferrer
 
 COLUMNS = {
@@ -221,3 +222,25 @@ def test_shares_of_missing_values_are_of_all_rows():
     n = 250_000
     frame = pl.DataFrame({"t": pl.Series(np.arange(n) % 9).set(pl.Series(np.arange(n) % 2 == 1), None)})
     assert inferred(frame)["t"].missing == 0.5
+
+
+WORDS = ["n/a", "k.A.", "NULL", "-", "unbekannt"]
+CELLS = {
+    "numbers": lambda i: str(i % 90),
+    "money": lambda i: f"${i % 90 + 1000:,.2f}",
+    "times": lambda i: f"{i % 28 + 1}.02.2024",
+    "words": lambda i: f"group {i % 3}",
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("what", CELLS)
+def test_missing_are_the_rows_that_features_read_as_missing(what, word):
+    cells = [None if i % 10 == 3 else word if i % 25 == 5 else CELLS[what](i) for i in range(500)]
+    frame = pl.DataFrame({"c": cells})
+    (sheet,) = examine(frame)
+    feature = make_feature(name="c", kind=sheet.kind, **sheet.options)
+    encoded = Encoder.fit([feature], frame).encode(frame)
+    nulls = pl.Series(cells).is_null().to_numpy()
+    read = nulls if sheet.kind == "categorical" else encoded.numbers[:, -1].numpy() == 1
+    assert sheet.missing == pytest.approx(read.mean(), abs=1e-12)

@@ -13,6 +13,7 @@ BLANKS = " \t\u00a0\u202f\u2009"
 """Around numbers and, if the format says so, between groups of three digits."""
 MARKS = (
     *("na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown", "undefined", "not available"),
+    *("k.a.", "k. a.", "keine angabe"),
     *("?", "-", "--", "---", ".", "..", "*", "\\n", "\u2013", "\u2014"),
 )
 """Words, in small letters, with which people say that a value is missing."""

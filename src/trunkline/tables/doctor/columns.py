@@ -1,13 +1,15 @@
 """From the rows of a table to a sheet for every column."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
 from trunkline.tables.doctor.by_type import take
 from trunkline.tables.doctor.sheet import ColumnSheet
-from trunkline.tables.doctor.taken import COPY, FEW, ONCE
+from trunkline.tables.doctor.taken import COPY, FEW, ONCE, TEXT
+from trunkline.tables.number_format import NumberFormat
 from trunkline.tables.rows import ROW
 
 
@@ -52,7 +54,7 @@ def sheet_of(series: pl.Series, rows: pl.Series | None, *, comma_likely: bool = 
         kind=taken.kind,
         options=dict(taken.options),
         why=taken.why,
-        missing=1 - len(known) / len(series) if len(series) else 0.0,
+        missing=_missing(series, known, taken.options),
         distinct=distinct or 0,
         example=_shown(known),
         remarks=[*taken.remarks, *_sparse(series, known)],
@@ -94,6 +96,17 @@ def _distinct(known: pl.Series) -> int | None:
         return known.n_unique()
     except pl.exceptions.PolarsError:
         return None
+
+
+def _missing(series: pl.Series, known: pl.Series, options: Mapping[str, Any]) -> float:
+    """Share of the rows that have no value, or a word that is read as none."""
+    if not len(series):
+        return 0.0
+    words = options["format"] if isinstance(options.get("format"), Mapping) else options
+    if isinstance(known.dtype, TEXT) and (marks := tuple(words.get("missing", ()))):
+        worded = int(NumberFormat(missing=marks).missing_in(known.cast(pl.String)).sum())
+        return 1 - (len(known) - worded) / len(series)
+    return 1 - len(known) / len(series)
 
 
 def _shown(known: pl.Series) -> str:

@@ -32,7 +32,7 @@ class ColumnSheet:
         kind: of the feature; None where the column is left out.
         options: of the kind.
         why: in a few words.
-        missing: share of the rows looked at that have no value.
+        missing: share of the rows looked at that have no value, or a word that is read as none.
         distinct: different values among them.
         example: one of them, as text.
         remarks: what a person should look at.
