@@ -22,6 +22,8 @@ SERVERS = {"postgresql": '"', "postgres": '"', "mysql": "`"}
 ROWS = 65_536
 """Rows that are taken from SQLite at a time."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SQLITE = b"SQLite format 3\0"
+_LISTED = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
 _DOUBLE = '"'
 _SECRET = re.compile(r"([?&][^=&#]*(?:pass|pwd|secret|token)[^=&#]*)=([^&#]*)", re.I)
 
@@ -157,8 +159,7 @@ class DatabaseTable:
 
     def _from_sqlite(self) -> pl.DataFrame:
         with closing(sqlite3.connect(f"file:{quote(str(self.file))}?mode=ro", uri=True)) as connection:
-            listed = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
-            names = [str(name) for (name,) in connection.execute(listed)]
+            names = [str(name) for (name,) in connection.execute(_LISTED)]
             table = self.table or (names[0] if len(names) == 1 else "")
             if table not in names:
                 there = f"(there: {', '.join(map(repr, names[:10])) or 'none'})"
@@ -185,6 +186,20 @@ class DatabaseTable:
                 for one in made
             ]
         )
+
+
+def named_by_url(path: Path) -> str | None:
+    """How a file of SQLite is named, with the tables in it; None of any other file."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) != _SQLITE:
+                return None
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            names = [str(name) for (name,) in connection.execute(_LISTED)]
+    except (OSError, sqlite3.Error):
+        names = []
+    there = f" (tables there: {', '.join(names[:10])})" if names else ""
+    return f"{SQLITE}:///{path}#{names[0] if len(names) == 1 else 'TABLE'}{there}"
 
 
 def read_server(query: str, url: str) -> pl.DataFrame:
