@@ -16,6 +16,8 @@ SEPARATORS = (",", ";", "\t", "|")
 """Those that are looked for."""
 LONGEST = 1 << 24
 """Bytes of a line that can be a header: without an end, a file that is no text would be one line."""
+BLOCKS = 4
+"""Blocks of so many bytes that are looked at for signs of an encoding."""
 LINES = 20
 """Records that show which separator a file has."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -125,8 +127,8 @@ def name_encoding(path: Path) -> str:
     """What to do about a file that is no UTF-8: the encoding that its bytes suggest, and where it is named."""
     found = set[int]()
     with open_packed(path) as file:
-        while block := file.read(LONGEST):
-            found |= {*block}
+        for _ in range(BLOCKS):
+            found |= {*file.read(LONGEST)}
     # Latin-1 has control characters where Windows has €, „ and “; of these, five bytes are nothing there.
     windows = {*range(0x80, 0xA0)}
     name = "cp1252" if found & windows and not found & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
