@@ -3,7 +3,10 @@
 import io
 import json
 import re
+import shlex
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -213,7 +216,7 @@ def test_dialects(separator, encoding, rows, here, trunkline):
     if encoding == "cp1252":
         status, _, err = trunkline("init", "rows.csv", "--task", "y", "-o", "other.yaml")
         assert status == 2
-        assert "name its encoding (data.encoding: latin-1)" in err
+        assert "name its encoding (--encoding latin-1, or data.encoding: latin-1 in a config)" in err
 
 
 @pytest.mark.parametrize(("unit", "per"), [("s", 1), ("ms", 1000)])
@@ -414,6 +417,10 @@ def test_exact_repeats_of_rows_are_counted(rows, here, trunkline):
     _, out = made(trunkline, "rows.csv", "--task", "y")
     told = re.search(r"rows: 250 equal an earlier one in every column; cut at random, about (\d+) validation rows", out)
     assert f"about {told[1]} validation rows stand in train too" in Path("made.yaml").read_text()
+    command = re.search(r"to write each row once: python (-c .*)", out)[1]
+    subprocess.run([sys.executable, *shlex.split(command)], check=True)
+    once = pl.read_csv("once.csv")
+    assert once.drop("row").equals(twice.drop("row").unique(maintain_order=True))
     trained(trunkline)
     parts = parts_of("run", twice.drop("row"))
     seen = {*parts["train"].rows()}
@@ -426,6 +433,45 @@ def test_exact_repeats_of_rows_are_counted(rows, here, trunkline):
     assert "equal an earlier one" not in out  # as rows of few different values do by chance
     _, out, _ = trunkline("init", "rows.csv", "--task", "y", "-o", "made.yaml", "--overwrite", "--json")
     assert json.loads(out)["repeated_rows"] == N - len(few.unique())
+
+
+@pytest.mark.parametrize(("text", "encoding", "named"), [("é", "latin-1", "latin-1"), ("é €", "cp1252", "cp1252")])
+@pytest.mark.parametrize("row", [0, 1, 300])
+def test_an_encoding_is_named_with_the_option_that_takes_it(row, text, encoding, named, here, trunkline):
+    lines = ["x,word,y", *(f"{i % 17},w{i % 3},{i % 2}" for i in range(400))]
+    lines[row] = lines[row].replace("w", f"w{text}")
+    (here / "rows.csv").write_bytes(("\n".join(lines) + "\n").encode(encoding))
+    status, _, err = trunkline("init", "rows.csv", "--task", "y", "-o", "made.yaml")
+    assert status == 2
+    (option,) = re.findall(r"\((--encoding \S+), or data\.encoding: (\S+) in a config\)", err)
+    assert option == (f"--encoding {named}", named)
+    assert trunkline("init", "rows.csv", "--task", "y", "-o", "made.yaml", *option[0].split())[0] == 0
+
+
+@pytest.mark.parametrize("tables", [1, 2])
+@pytest.mark.parametrize("name", ["shop.db", "shop.sqlite", "shop.bin"])
+def test_a_file_of_a_database_is_told_how_it_is_named(name, tables, rows, here, trunkline):
+    with closing(sqlite3.connect(name)) as connection:
+        for i in range(tables):
+            connection.execute(f"create table rows{i}(x real, y integer)")
+            connection.executemany(
+                f"insert into rows{i} values (?, ?)", zip(rows["x"], map(int, rows["y"]), strict=True)
+            )
+        connection.commit()
+    status, _, err = trunkline("init", name, "--task", "y", "-o", "made.yaml")
+    assert status == 2
+    url = re.search(r"sqlite:///\S+", err)[0]
+    assert url == f"sqlite:///{name}#{'rows0' if tables == 1 else 'TABLE'}"
+    assert all(f"rows{i}" in err for i in range(tables))
+    made(trunkline, url.replace("TABLE", "rows1"), "--task", "y")
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "some rows.csv.gz", "rows.parquet", "rows.xlsx"])
+def test_a_table_given_for_a_config_is_told_from_one(name, here, trunkline):
+    (here / name).write_bytes(b"x,y\n1,2\n")
+    status, _, err = trunkline("train", name)
+    assert status == 2
+    assert f"{name} is a table and no config; `trunkline init {shlex.quote(name)} --task LABEL` writes one" in err
 
 
 def parts_of(run, frame):

@@ -89,7 +89,9 @@ def init(
     parts = {name: value for name, value in (("valid", valid), ("test", test)) if value is not None}
     config = _config(data, parts, dialect, sheets, tasks, sample.rows)
     repetition = repeats.done(frame)
-    repeated = _repeated(repetition, config["data"].get("split"), sample.rows)
+    repeated = _repeated(
+        repetition, config["data"].get("split"), sample.rows, _each_once(data, dialect, repetition.counting)
+    )
     write_text(out, _text(config, sheets, repeated))
     if as_json:
         told = {
@@ -171,7 +173,7 @@ def _config(
     }
 
 
-def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int) -> str:
+def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int, remedy: str) -> str:
     """What exact repeats of rows mean for the training; empty where there are none, or no more than by chance."""
     if not repeats.rows or repeats.by_chance:
         return ""
@@ -180,11 +182,27 @@ def _repeated(repeats: "Repeats", split: Mapping[str, Any] | None, rows: int) ->
     if split is None or split["by"] != "random":
         return told
     both = repeats.in_both(split["valid"], split["test"])
-    return (
-        f"{told}; cut at random, about {both:,} validation rows stand in train too: let each row stand once"
-        if both
-        else told
-    )
+    return f"{told}; cut at random, about {both:,} validation rows stand in train too{remedy}" if both else told
+
+
+def _each_once(data: Sequence[str], dialect: "Dialect", counting: Sequence[str]) -> str:
+    """The command that writes each row of a file once, where there is a short one."""
+    import shlex
+
+    from trunkline.tables.origin import kind_of
+
+    path = Path(data[0])
+    ending = kind_of(path)
+    if len(data) > 1 or not path.is_file() or ending not in (".csv", ".tsv", ".parquet"):
+        return ""
+    unique = f"unique({f'pl.exclude({[*counting]}), ' if counting else ''}maintain_order=True)"
+    if ending == ".parquet":
+        code = f"pl.read_parquet({str(path)!r}).{unique}.write_parquet('once.parquet')"
+    else:
+        encoding = "" if dialect.utf8 else f", encoding={dialect.encoding!r}"
+        how = f"separator={dialect.separator or ','!r}"
+        code = f"pl.read_csv({str(path)!r}, infer_schema=False, {how}{encoding}).{unique}.write_csv('once.csv', {how})"
+    return f"; to write each row once: python -c {shlex.quote(f'import polars as pl; {code}')}"
 
 
 def _text(config: Mapping[str, Any], sheets: "Sequence[ColumnSheet]", repeated: str) -> str:

@@ -1,12 +1,15 @@
 """Reading YAML as a user writes it, and setting values by dotted path."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from trunkline.errors import UserError
+from trunkline.tables.origin import kind_of
+from trunkline.tables.scanners import TABLES
 from trunkline.untrusted import read_text, refuse_half_characters
 
 MOST = 1 << 22
@@ -61,6 +64,9 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"config {str(path)!r} cannot be read: {error}") from None
     if missing:
         raise UserError(f"config {path} does not exist; `trunkline init` writes one")
+    if kind_of(path) in TABLES:
+        name = shlex.quote(str(path))
+        raise UserError(f"{path} is a table and no config; `trunkline init {name} --task LABEL` writes one to train by")
     try:
         raw = parse_yaml(read_text(path, most=MOST))
     except UserError as error:

@@ -29,6 +29,8 @@ _URL = re.compile(
     re.I,
 )
 _VARIABLE = re.compile(rf"\$(?:({VARIABLES}\w+)|\{{({VARIABLES}\w+)\}})", re.A)
+_SQLITE = b"SQLite format 3\0"
+_LISTED = "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
 _DOUBLE = '"'
 _BEHIND_HOST = re.compile(r"\A(\[[^\]/?#]*\]|[^:/?#\[]*):(?!\d*(?:[/?#]|$)).*", re.S)
 """A host, and behind a colon what is no port: where the `@` was forgotten, a password."""
@@ -192,8 +194,7 @@ class DatabaseTable:
 
     def _from_sqlite(self) -> pl.DataFrame:
         with closing(sqlite3.connect(f"file:{quote(str(self.file))}?mode=ro", uri=True)) as connection:
-            listed = "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
-            definitions = {str(name): sql for name, sql in connection.execute(listed)}
+            definitions = {str(name): sql for name, sql in connection.execute(_LISTED)}
             names = list(definitions)
             table = self.table or (names[0] if len(names) == 1 else "")
             if table not in names:
@@ -227,6 +228,20 @@ class DatabaseTable:
                 for one in made
             ]
         )
+
+
+def named_by_url(path: Path) -> str | None:
+    """How a file of SQLite is named, with the tables in it; None of any other file."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) != _SQLITE:
+                return None
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            names = [str(name) for name, _ in connection.execute(_LISTED)]
+    except (OSError, sqlite3.Error):
+        names = []
+    there = f" (tables there: {', '.join(names[:10])})" if names else ""
+    return f"{SQLITE}:///{path}#{names[0] if len(names) == 1 else 'TABLE'}{there}"
 
 
 def read_server(query: str, url: str) -> pl.DataFrame:

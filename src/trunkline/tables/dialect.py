@@ -16,6 +16,8 @@ SEPARATORS = (",", ";", "\t", "|")
 """Those that are looked for."""
 LONGEST = 1 << 24
 """Bytes of a line that can be a header: without an end, a file that is no text would be one line."""
+BLOCKS = 4
+"""Blocks of so many bytes that are looked at for signs of an encoding."""
 LINES = 20
 """Records that show which separator a file has."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -121,6 +123,18 @@ def decoded(path: Path, dialect: Dialect, *, errors: str = "strict", longest: in
             yield from codecs.getreader(dialect.encoding or "utf-8")(file, errors)
 
 
+def name_encoding(path: Path) -> str:
+    """What to do about a file that is no UTF-8: the encoding that its bytes suggest, and where it is named."""
+    found = set[int]()
+    with open_packed(path) as file:
+        for _ in range(BLOCKS):
+            found |= {*file.read(LONGEST)}
+    # Latin-1 has control characters where Windows has €, „ and “; of these, five bytes are nothing there.
+    windows = {*range(0x80, 0xA0)}
+    name = "cp1252" if found & windows and not found & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
+    return f"name its encoding (--encoding {name}, or data.encoding: {name} in a config)"
+
+
 def _is_sign(text: str) -> bool:
     return len(text) == 1 and text.isascii() and text not in "\r\n\0"
 
@@ -163,8 +177,8 @@ def _names(path: Path, dialect: Dialect) -> list[str] | None:
     except UnicodeDecodeError as error:
         name = "UTF-8" if dialect.utf8 else dialect.encoding
         raise UserError(
-            f"{path}: its header is no text in {name} ({error.object[:40]!r}); name its encoding (data.encoding: "
-            "latin-1), save it as CSV in UTF-8, or give it the ending of what it is"
+            f"{path}: its header is no text in {name} ({error.object[:40]!r}); {name_encoding(path)}, save it as CSV "
+            "in UTF-8, or give it the ending of what it is"
         ) from None
     except UnicodeError as error:
         raise UserError(f"{path} is no text in {dialect.encoding}: {error}; name another data.encoding") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from trunkline.errors import UserError
-from trunkline.tables.dialect import Dialect, decoded, read_header
+from trunkline.tables.dialect import Dialect, decoded, name_encoding, read_header
 from trunkline.tables.origin import Origin, kind_of
 from trunkline.tables.packed import open_packed
 from trunkline.tables.scanners import NDJSON, is_text, usual_separator
@@ -33,7 +33,6 @@ def fault_in(path: Origin, dialect: Dialect) -> str | None:
 def _fault_in_csv(path: Path, dialect: Dialect) -> str | None:
     separator = dialect.separator or ","
     quoting = f"quote what holds {_NAMES.get(separator, repr(separator))}"
-    remedy = "name its encoding (data.encoding: latin-1), or save the file in UTF-8"
     header: list[str] = []
     row = -1
     with _fields_of_any_length():
@@ -47,7 +46,9 @@ def _fault_in_csv(path: Path, dialect: Dialect) -> str | None:
             line = error.object.decode("utf-8", "replace").rstrip("\r\n")
             places = [i for i, text in enumerate(line.split(separator)) if "\ufffd" in text]
             column = f"column {header[places[0]]!r} in " if places and places[0] < len(header) else ""
-            return f"{column}row {row + 1} is no text in UTF-8 ({line[:60]!r}); {remedy}"
+            return (
+                f"{column}row {row + 1} is no text in UTF-8 ({line[:60]!r}); {name_encoding(path)}, or save it in UTF-8"
+            )
         except csv.Error as error:
             why = "a quote that opens there is not closed" if "end of data" in str(error) else str(error)
             return f"row {row + 1}: {why}; double the quotes inside a quoted field, and close it"

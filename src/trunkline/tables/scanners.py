@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from trunkline.errors import UserError
-from trunkline.tables.database import DatabaseTable
+from trunkline.tables.database import DatabaseTable, named_by_url
 from trunkline.tables.dialect import Dialect, Header, read_header
 from trunkline.tables.number_format import whole_by_dots
 from trunkline.tables.origin import Origin, kind_of
@@ -17,6 +17,8 @@ from trunkline.tables.workbook import ENDING, Sheet
 
 CSV, TSV = (".csv",), (".tsv",)
 PARQUET, IPC, NDJSON = (".parquet", ".pq"), (".ipc", ".arrow", ".feather"), (".ndjson", ".jsonl")
+TABLES = (*CSV, *TSV, *PARQUET, *IPC, *NDJSON, ENDING)
+"""Endings of files that hold tables."""
 SAMPLE = 10_000
 """Rows of a CSV from which its types are guessed, before they are held against all of it: polars takes fifty times as
 long to look at a row for types as to read it."""
@@ -63,7 +65,9 @@ def scanner_of(
     for endings, scanner in scanners.items():
         if kind in endings:
             return lambda: scanner(unpacked(path) if path.suffix.lower() in COMPRESSED else path)
-    known = ", ".join((*CSV, *TSV, *PARQUET, *IPC, *NDJSON, ENDING))
+    if (url := named_by_url(path)) is not None:
+        raise UserError(f"{path} is a database of SQLite; name one of its tables: {url}")
+    known = ", ".join(TABLES)
     raise UserError(f"{path}: the ending {path.suffix or '(none)'} is unknown; known: {known} (CSV also .gz, .bz2)")
 
 

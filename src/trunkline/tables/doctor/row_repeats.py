@@ -1,6 +1,7 @@
 """Exact repeats of rows, counted over all of them."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import numpy as np
@@ -24,6 +25,7 @@ class Repeats(NamedTuple):
         rows: that equal an earlier one in every column but row numbers.
         of: how many were looked at.
         sizes: `[G]`, how many rows there are of each kind.
+        counting: columns that count the rows, which are not compared.
         by_chance: whether as many are to be expected of columns with so few values, independent of one another.
     """
 
@@ -31,6 +33,7 @@ class Repeats(NamedTuple):
     of: int
     sizes: np.ndarray
     by_chance: bool
+    counting: Sequence[str] = ()
 
     def in_both(self, valid: float, test: float) -> int:
         """Validation rows that equal a training row, about, under a random split with these shares."""
@@ -45,6 +48,7 @@ class RowRepeats:
     def __init__(self) -> None:
         self._hashes, self._seen = list[pl.Series](), 0
         self._columns: list[str] | None = None
+        self._counting: list[str] = []
 
     def see(self, frame: pl.DataFrame) -> None:
         """Look at some rows."""
@@ -52,7 +56,8 @@ class RowRepeats:
             return
         if self._columns is None:
             rows = frame[ROW] if ROW in frame.columns else pl.int_range(len(frame), eager=True)
-            self._columns = [one.name for one in frame if one.name != ROW and not _counts_rows(one, rows)]
+            self._counting = [one.name for one in frame if one.name != ROW and _counts_rows(one, rows)]
+            self._columns = [name for name in frame.columns if name not in (ROW, *self._counting)]
         try:
             hashes = frame.select(self._columns).hash_rows() if self._columns else pl.Series(dtype=pl.UInt64)
         except pl.exceptions.PolarsError:  # a type that nobody can compare
@@ -73,7 +78,7 @@ class RowRepeats:
         pairs = float((sizes * (sizes - 1)).sum()) / 2
         expected = self._seen * (self._seen - 1) / 2 * math.prod(map(_alike, sample.select(self._columns or [])))
         repeated = round(float(sizes.sum())) - len(sizes)
-        return Repeats(repeated, self._seen, sizes, by_chance=pairs < MORE * expected)
+        return Repeats(repeated, self._seen, sizes, by_chance=pairs < MORE * expected, counting=self._counting)
 
 
 def _alike(series: pl.Series) -> float:
