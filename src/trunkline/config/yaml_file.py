@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from trunkline.errors import UserError
+from trunkline.tables.database import masked
 from trunkline.untrusted import read_text, refuse_half_characters
 
 MOST = 1 << 22
@@ -60,7 +61,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"config {str(path)!r} cannot be read: {error}") from None
     if missing:
-        raise UserError(f"config {path} does not exist; `trunkline init` writes one")
+        raise UserError(f"config {masked(str(path))} does not exist; `trunkline init` writes one")
     try:
         raw = parse_yaml(read_text(path, most=MOST))
     except UserError as error:
