@@ -204,6 +204,45 @@ def test_what_is_wrong_with_y_is_told_at_once(quick, table):
     assert not hasattr(classifier, "model_")
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+@pytest.mark.parametrize("estimator", [MultiTaskClassifier, MultiTaskMixed])
+def test_moments_as_classes_come_back_as_moments(unit, estimator, quick):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    days = np.array(["2024-01-31", "2031-02-01"], dtype=f"datetime64[{unit}]")
+    y = days[(X[:, 0] > 0).astype(int)]
+    with_holes = np.where(np.arange(60) % 7 == 0, np.datetime64("NaT"), y)
+    options = {**quick, "epochs": 2}
+    for one in (y, with_holes):
+        fitted = estimator(**options).fit(X, one)
+        assert fitted.classes_.dtype == fitted.predict(X).dtype == days.dtype
+        np.testing.assert_array_equal(fitted.classes_, days)
+    other = np.where(X[:, 1] > 0, "up", "down")
+    for two in (np.column_stack([y, y[::-1]]), pd.DataFrame({"a": y, "b": y})):
+        fitted = estimator(**options).fit(X, two)
+        found = fitted.predict(X)
+        assert found.dtype == fitted.classes_[0].dtype
+        assert found.dtype.kind == "M"
+        assert np.isin(found, days).all()
+    mixed = estimator(**options).fit(X, pd.DataFrame({"a": y, "b": other})).predict(X)
+    assert mixed.dtype == object
+    assert all(isinstance(one, np.datetime64) and one in days for one in mixed[:, 0])
+    assert set(mixed[:, 1]) <= {"up", "down"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y.dt.tz_localize("UTC"),
+        lambda y: y.dt.to_period("M"),
+        lambda y: y.dt.date,
+    ],
+)
+def test_classes_of_other_types_are_refused_in_words(change, quick):
+    y = pd.Series(pd.date_range("2024-01-01", periods=2)).repeat(20).reset_index(drop=True)
+    with pytest.raises(UserError, match=r"output 'y' holds .*; classes are text, whole numbers, truths or datetime64"):
+        MultiTaskClassifier(**quick).fit(np.arange(40.0)[:, None], change(y))
+
+
 def test_columns_get_names_that_tasks_may_have(quick, table):
     X, y = table
     fitted = MultiTaskMixed(tasks={"dwell time": "lognormal", "2nd": {"reads": ["dwell_time"]}}, **quick).fit(

@@ -16,6 +16,7 @@ from trunkline.tables.doctor import examine
 from trunkline.tables.fingerprint import fingerprint
 from trunkline.tables.number_format import NumberFormat
 from trunkline.tables.source import Files, find_files
+from trunkline.tables.time_format import TimeFormat
 
 
 def write(path, **sheets):
@@ -120,9 +121,84 @@ def test_rows_below_the_last_and_columns_without_a_name(tmp_path):
     rows = [["x", None, "y"], [1, None, "a"], [None, None, None], [3, None, "b"], ["", None, None]]
     write(tmp_path / "a.xlsx", s=rows)
     assert plain(tmp_path / "a.xlsx").to_dict(as_series=False) == {"x": [1, None, 3], "y": ["a", None, "b"]}
-    rows[1][1] = 5  # a column of an index, as pandas writes it
+    rows[1][1] = 5
     write(tmp_path / "a.xlsx", s=rows)
-    assert plain(tmp_path / "a.xlsx").columns == ["x", "", "y"]
+    with pytest.raises(
+        UserError, match=r"a\.xlsx: the column behind 'x' has no name in the first row; write one there"
+    ):
+        plain(tmp_path / "a.xlsx")
+    write(tmp_path / "a.xlsx", s=[row[1:] for row in rows])  # a column of an index, as pandas writes it
+    assert plain(tmp_path / "a.xlsx").columns == ["", "y"]
+
+
+@pytest.mark.parametrize("last", [2, 3])
+def test_a_merged_header_is_refused(last, tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.merge_range(0, 1, 0, last, "both")
+        sheet.write(0, 0, "x")
+        sheet.write_row(1, 0, range(last + 1))
+    with pytest.raises(UserError, match=r"the column behind 'both' has no name|2 columns have no name"):
+        plain(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_dates_beside_dates_in_text_are_dates(seed, tmp_path):
+    draw = np.random.default_rng(seed)
+    moments = [dt.datetime(2024, 1, 1) + dt.timedelta(minutes=int(one)) for one in draw.integers(0, 10**6, 40)]
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=int(one)) for one in draw.integers(0, 10**4, 40)]
+    forms = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.000"]
+    rows = [
+        [
+            moment.strftime(str(draw.choice(forms))) if draw.random() < 0.5 else moment,
+            f" {day}" if draw.random() < 0.5 else day,
+            str(moment),
+        ]
+        for moment, day in zip(moments, days, strict=True)
+    ]
+    rows[3][0] = rows[3][1] = None
+    write(tmp_path / "a.xlsx", s=[["moment", "day", "text"], *rows])
+    expected = {"moment": moments, "day": days, "text": [str(one) for one in moments]}
+    expected["moment"][3] = expected["day"][3] = None
+    found = plain(tmp_path / "a.xlsx")
+    assert found.to_dict(as_series=False) == expected
+    assert found.dtypes == [pl.Datetime("ms"), pl.Date, pl.String]
+
+
+@pytest.mark.parametrize("cell", [45000, 0.5, "soon", "31.12.2024", "2024-02-31", True])
+def test_dates_beside_what_is_none_are_refused(cell, tmp_path):
+    day = dt.date(2024, 2, 29)
+    write(tmp_path / "a.xlsx", s=[["x", "a", "b"], [1, day, day], [2, "2024-01-01", cell], [3, cell, None]])
+    with pytest.raises(UserError) as found:
+        plain(tmp_path / "a.xlsx")
+    told = str(found.value)
+    for name, row in (("a", 3), ("b", 2)):
+        assert f"column {name!r} holds dates, and 1 other cells: {str(cell).lower()!r} in row {row}; give all" in told
+    # As text it is what training read it as.
+    text = plain(tmp_path / "a.xlsx", types={"a": pl.String(), "b": pl.String()})
+    assert text["a"].to_list()[1:] == ["2024-01-01", str(cell).lower()]
+
+
+@pytest.mark.parametrize("mark", ["n/a", "?", " NULL "])
+def test_dates_beside_marks_of_missing_have_one_spelling(mark, tmp_path):
+    days = [dt.date(2024, 1, 1 + i % 28) for i in range(60)]
+    cells = [mark if i % 9 == 5 else str(day) if i % 2 else day for i, day in enumerate(days)]
+    write(tmp_path / "a.xlsx", s=[["day"], *([cell] for cell in cells)])
+    found = plain(tmp_path / "a.xlsx")["day"]
+    marked = np.array([cell == mark for cell in cells])
+    assert set(found.filter(pl.Series(marked))) == {mark.strip()}
+    read = TimeFormat(format="iso", missing=(mark,)).parse(found)
+    assert read.cast(pl.Date).to_list() == [None if one else day for one, day in zip(marked, days, strict=True)]
+    assert found.n_unique() == len({day for one, day in zip(marked, days, strict=True) if not one}) + 1
+
+
+def test_cells_of_unlike_sorts_are_named(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_column(0, 0, ["how long", "a"])
+        sheet.write_number(2, 0, 1.5, book.add_format({"num_format": "[h]:mm:ss"}))
+    with pytest.raises(UserError, match=r"column 'how long' holds cells of unlike sorts \(.*Duration.*\); give all"):
+        plain(tmp_path / "a.xlsx")
 
 
 def test_columns_are_text_where_training_read_text(tmp_path):

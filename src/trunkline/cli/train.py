@@ -82,9 +82,15 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = re.match(r'((?:"[^"]*"|[^=:"])*)(=|:(?=\s))?(.*)', pair, re.DOTALL).groups()  # type: ignore[union-attr]  # it fits anything
         if not equals:
-            raise UserError(f"--set {pair!r}: write KEY=VALUE, for example optimizer.lr=0.003")
+            raise UserError(f"--set {_shown(pair)}: write KEY=VALUE, for example optimizer.lr=0.003")
         try:
             overrides[key.strip()] = parse_yaml(value)
         except (yaml.YAMLError, ValueError):
-            raise UserError(f"--set {pair!r}: the value is no valid YAML") from None
+            raise UserError(f"--set {_shown(pair)}: the value is no valid YAML") from None
     return overrides
+
+
+def _shown(pair: str) -> str:
+    """What a message repeats: no more of a URL than its scheme, since a password may stand in it."""
+    before, scheme, _ = pair.partition("://")
+    return repr(f"{before}{scheme}…" if scheme else pair)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from trunkline.errors import UserError
+from trunkline.tables.database import masked
 from trunkline.tables.origin import kind_of
 from trunkline.tables.scanners import TABLES
 from trunkline.untrusted import read_text, refuse_half_characters
@@ -63,7 +64,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"config {str(path)!r} cannot be read: {error}") from None
     if missing:
-        raise UserError(f"config {path} does not exist; `trunkline init` writes one")
+        raise UserError(f"config {masked(str(path))} does not exist; `trunkline init` writes one")
     if kind_of(path) in TABLES:
         name = shlex.quote(str(path))
         raise UserError(f"{path} is a table and no config; `trunkline init {name} --task LABEL` writes one to train by")

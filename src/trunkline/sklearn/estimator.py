@@ -262,9 +262,10 @@ class MultiTaskEstimator(ABC):
         if self._flat:
             return columns[0]
         kinds = {column.dtype.kind for column in columns}
-        if kinds <= set("biuf") or kinds == {"U"}:
+        moments = kinds <= set("mM") and len({column.dtype for column in columns}) == 1
+        if kinds <= set("biuf") or kinds == {"U"} or moments:
             return np.column_stack(columns)
-        return np.column_stack([column.astype(object) for column in columns])
+        return np.column_stack([_objects(column) for column in columns])
 
     def _counted(self, output: Output, targets: dict[str, Target]) -> np.ndarray | None:
         """Rows `[N]` in which the task's `where` happened; None where it has none."""
@@ -299,6 +300,15 @@ def _seed(random_state: Any) -> int:
             raise UserError(f"random_state is {random_state}; a seed is 0 or above")
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def _objects(column: np.ndarray) -> np.ndarray:
+    """The values as objects; NumPy's own way makes numbers of datetime64 in nanoseconds, and dates of days."""
+    if column.dtype.kind not in "mM":
+        return column.astype(object)
+    found = np.empty(len(column), dtype=object)
+    found[:] = list(column)
+    return found
 
 
 def _free(name: str, taken: list[str]) -> str:

@@ -142,6 +142,12 @@ def as_numbers(values: np.ndarray, *, name: str) -> np.ndarray:
 
 def _classes(name: str, target: Target) -> np.ndarray:
     assert_all_finite(target.values, input_name="y")
+    if target.values.dtype.kind == "O" and type_of_target(target.values) == "unknown":
+        other = next((one for one in target.values if not isinstance(one, str)), target.values[0])
+        raise UserError(
+            f"Unknown label type: output {name!r} holds {other!r} ({type(other).__name__}); classes are text, whole "
+            "numbers, truths or datetime64 without a zone: turn them into one of these (`.astype(str)` makes text)"
+        )
     check_classification_targets(target.values)
     try:
         classes = np.unique(target.values)

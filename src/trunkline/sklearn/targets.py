@@ -33,7 +33,7 @@ class Target:
 def read_targets(y: Any) -> tuple[list[Target], bool]:
     """The outputs, and whether there is one alone, in one dimension.
 
-    NaN, None and the missing values of pandas and polars say that a label was not observed.
+    NaN, NaT, None and the missing values of pandas and polars say that a label was not observed.
 
     Args:
         y: `[N]` or `[N, n_outputs]`: an array, lists, a pandas or polars frame or series.
@@ -103,6 +103,8 @@ def _target(name: str | None, column: Any) -> Target:
 def _of_array(name: str | None, array: np.ndarray) -> Target:
     if array.dtype.kind == "f":
         observed = ~np.isnan(array)
+    elif array.dtype.kind in "mM":
+        observed = ~np.isnat(array)
     elif array.dtype.kind == "O":
         observed = np.array([not _is_missing(value) for value in array], dtype=bool)
     else:

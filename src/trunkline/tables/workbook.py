@@ -1,6 +1,7 @@
 """Workbooks: one sheet of an `.xlsx` file as a table."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,12 +12,18 @@ from typing import Any, final
 
 import polars as pl
 
-from trunkline.errors import UserError, did_you_mean
+from trunkline.errors import Problems, UserError, did_you_mean
+from trunkline.tables.number_format import MARKS
 from trunkline.tables.packed import COMPRESSED, unpacked
 
 ENDING = ".xlsx"
 EXACT = 2**53
 """Whole numbers beyond it are not exact in a workbook, which has no numbers but floating ones."""
+_MOMENT = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+"""As the reader writes a date in a column of several types."""
+_ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+_MARKED = "%Y-%m-%d %H:%M:%S%.3f"
+_UNLIKE = re.compile(r"unsupported column type combination: \{(.*?)\}.*for column (.*)", re.S)
 
 
 @final
@@ -48,14 +55,15 @@ class Sheet:
         """The rows below the header, which is the first row in use; formulas come as their values.
 
         Whole numbers, fractions, dates and booleans have their types where all cells of a column do; a column of
-        several is text, and one of numbers and words that say "missing" (`n/a`), as in a CSV. Cells with errors
-        (`#N/A`) are missing. A workbook is read whole.
+        several is text, and one of numbers and words that say "missing" (`n/a`), as in a CSV; dates stand beside dates
+        in ISO text alone. Cells with errors (`#N/A`) are missing. A workbook is read whole.
 
         Args:
             types: columns that are to be text, whatever their cells are.
 
         Raises:
-            UserError: what `check` raises; no header, a column without a name, or a name twice.
+            UserError: what `check` raises; no header, a column without a name, or a name twice; dates beside
+                what is none.
         """
         book = self._open()
         sheet = self._find(book)
@@ -67,7 +75,12 @@ class Sheet:
             texts: Any = {i: "string" for i, name in enumerate(names) if types.get(name) == pl.String}
             found = book.load_sheet(sheet, header_row=0, schema_sample_rows=None, dtypes=texts or None).to_polars()
             found = _with_words(book, sheet, found)
-        columns = [_column(found.to_series(i), name) for i, name in enumerate(names)]
+            problems, columns = Problems(), list[pl.Series]()
+            for i, name in enumerate(names):
+                with problems.collect():
+                    cells = found.to_series(i)
+                    columns.append(_column(cells if i in texts else self._with_moments(book, cells, i, name), name))
+            problems.raise_if_any()
         kept = [one for one in columns if one.name or one.null_count() < len(one)]
         self._check_names([one.name for one in kept])
         # A row that once held something, or that has a colour, is no row of the table's end.
@@ -81,9 +94,50 @@ class Sheet:
                 f"{self}: {names.count('')} columns have no name in the first row; write the columns' names there, "
                 "and nothing above them"
             )
+        if "" in names[1:]:  # the first one may be an index, as pandas writes it
+            raise UserError(
+                f"{self}: the column behind {names[names.index('') - 1]!r} has no name in the first row; write one "
+                "there (cells that are merged name but the first of their columns), or empty the column"
+            )
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise UserError(f"{self}: column {', '.join(map(repr, twice))} stands more than once in the header")
+
+    def _with_moments(self, book: Any, cells: pl.Series, place: int, name: str) -> pl.Series:
+        """The cells of a column, as moments where some are dates and the others are dates in ISO text.
+
+        Beside words that say "missing" they stay text, with one spelling.
+
+        Raises:
+            UserError: dates, and beside them numbers or other text: as text one moment would be written in two ways.
+        """
+        if cells.dtype != pl.String or not cells.str.contains(_MOMENT).any():
+            return cells
+        alone: dict[str, Any] = {"header_row": 0, "use_columns": [place]}
+        sheet = self._find(book)
+        moments, numbers = (
+            book.load_sheet(sheet, **alone, dtypes={place: kind}).to_polars().to_series(0)
+            for kind in ("datetime", "float")
+        )
+        dated = moments.is_not_null() & numbers.is_null()  # a number is a moment too, where one is asked for
+        if not dated.any():
+            return cells
+        text = cells.str.strip_chars()
+        written = pl.select(
+            pl.coalesce(text.str.to_datetime(form, strict=False, time_unit="ms") for form in _ISO)
+        ).to_series()
+        marks = text.str.to_lowercase().is_in(MARKS).fill_null(False)
+        other = (text.fill_null("") != "") & ~dated & written.is_null() & ~marks
+        if other.any():
+            row = int(other.arg_true()[0])
+            raise UserError(
+                f"{self}: column {name!r} holds dates, and {other.sum()} other cells: {cells[row]!r} in row {row + 1}; "
+                "give all of them the format of a date, write dates as 2024-12-31 or 2024-12-31 23:59, empty the cells "
+                "that have none, or make text of them all"
+            )
+        found: pl.Series = moments.cast(pl.Datetime("ms")).zip_with(dated, written)
+        # Words that say "missing" are seen and named where text is read; every moment beside them has one spelling.
+        return found.dt.strftime(_MARKED).zip_with(~marks, text) if marks.any() else found
 
     def _open(self) -> Any:
         if find_spec("fastexcel") is None:
@@ -121,6 +175,10 @@ class Sheet:
             yield
         except (fastexcel.FastExcelError, OSError, pl.exceptions.PolarsError) as error:
             why = str(error).strip().splitlines()
+            if mixed := _UNLIKE.search(str(error)):
+                raise UserError(
+                    f"{self}: column {mixed[2].strip()!r} holds cells of unlike sorts ({mixed[1]}); give all one"
+                ) from error
             raise UserError(f"{self} cannot be read: {why[0] if why else type(error).__name__}") from error
         finally:
             log.setLevel(level)
