@@ -328,9 +328,7 @@ class Model:
                 whose name is taken; files that change meanwhile; what `decisions` raises.
         """
         if not isinstance(source, (str, Path, list, tuple)):
-            raise UserError(
-                f"iter reads files, and {type(source).__name__} is none; for rows in memory there is predict"
-            )
+            raise UserError(f"iter reads files, and {type(source).__name__} is none; rows in memory go to predict")
         chosen = self.decisions(decide or {})
         data = self.config.data
         return stream(
