@@ -268,7 +268,7 @@ def test_a_password_is_in_no_message_about_yaml(here):
 def test_where_no_password_is_nothing_is_masked(here):
     for url in (
         "sqlite:///a:b@c.db#t",
-        "sqlite:////root/a.db#x@y:z",
+        "sqlite:////rows/a.db#x@y:z",
         "postgresql://anna@host:5432/shop?sslmode=require#t",
         "mysql://anna:${TRUNKLINE_A}@[::1]:3306/shop#public.t",
         "postgresql://host/shop#t:u",
