@@ -130,3 +130,8 @@ def _texts(value: Any) -> Iterator[str]:
         if isinstance(value, dict):
             for one in value.values():
                 yield from _texts(one)
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would take for an order: names and files may be a stranger's."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)

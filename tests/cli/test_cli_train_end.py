@@ -2,10 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
+from trunkline.cli.ended import _praise
 from trunkline.insight.diagnosis import after_training
+from trunkline.insight.diagnosis.record import read_record
+from trunkline.insight.statistics.intervals import Interval
 
 
 def trained(trunkline, *options):
@@ -73,3 +77,11 @@ def test_without_validation_rows_it_says_so(folder, trunkline):
     status, out, _ = trained(trunkline, "--set", "data.split=null")
     assert status == 0
     assert "none can be made without validation rows" in out
+
+
+def test_nothing_is_praised_of_which_nothing_is_known(asked, trunkline):
+    assert trained(trunkline, "--try", "0")[0] == 0
+    click, dwell = read_record(asked / "run", ["click", "dwell"]).tasks.values()
+    assert _praise([click, dwell]) == "; every task beats a constant, and no linear model is better"
+    for unknown in (replace(click, score=None), replace(click, rows=19), replace(click, score=Interval(0.9))):
+        assert _praise([unknown, dwell]) == "; nothing is known of click"

@@ -53,7 +53,15 @@ class Ended:
         for line in told(self._verdict.findings):
             print(line)
         if not self._verdict.findings:
-            print("findings: none; every task beats a constant, and no linear model is better")
+            print(f"findings: none{_praise(list(self._verdict.tasks.values()))}")
+
+
+def _praise(tasks: list[TaskQuality]) -> str:
+    """What may be said where nothing was found: a score that is not defined, or of few rows, is no good one."""
+    unknown = [one.task for one in tasks if one.few or one.score is None or one.score.low is None]
+    if unknown:
+        return f"; nothing is known of {', '.join(unknown)}"
+    return "; every task beats a constant, and no linear model is better"
 
 
 def _print_tasks(tasks: list[TaskQuality]) -> None:

@@ -6,20 +6,17 @@ from typing import Annotated
 
 import typer
 
+from trunkline.cli.csv_options import Encoding, Separator, overridden
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     data: Annotated[list[str], typer.Argument(help="Files with features and labels.")],
-    separator: Annotated[
-        str | None, typer.Option(help="Between the fields of a CSV, or auto; as in the training's unless given.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of a CSV, such as latin-1, or auto; as in the training's unless given.")
-    ] = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score a trained model on labelled rows."""
-    from trunkline.cli.predict import overridden
     from trunkline.cli.show import print_table
     from trunkline.inference.model import Model
 

@@ -311,4 +311,6 @@ def _plain(text: str) -> str:
     """Text in which brackets are brackets and nothing is a control character."""
     from rich.markup import escape
 
-    return escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))
+    from trunkline.untrusted import printable
+
+    return escape(printable(text.replace("\n", "\ufffd")))

@@ -2,19 +2,17 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from os.path import exists
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import TYPE_CHECKING, Annotated, final
 
 import typer
 
+from trunkline.cli.csv_options import Encoding, Separator, overridden
 from trunkline.errors import Problems, UserError
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from trunkline.tables.dialect import Dialect
 
 DECIDE = (
     "Write <task>_decision, 0 or 1, by a threshold chosen on the run's validation rows: click=f1 (the greatest F1); "
@@ -37,12 +35,8 @@ def predict(
     decide: Annotated[list[str] | None, typer.Option(metavar="TASK=RULE", help=DECIDE)] = None,
     top: Annotated[int | None, typer.Option(help="Write only so many rows, those with the largest estimates.")] = None,
     by: Annotated[str | None, typer.Option(help="The task whose estimate --top ranks by.")] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="Between the fields of a CSV, or auto; as in the training's unless given.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of a CSV, such as latin-1, or auto; as in the training's unless given.")
-    ] = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace files that are there.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
@@ -118,26 +112,6 @@ class RowCount:
         for frame in frames:
             self.rows += len(frame)
             yield frame
-
-
-def overridden(dialect: "Dialect", *, separator: str | None, encoding: str | None) -> "Dialect":
-    """The run's dialect of CSV but for what is given; `auto` leaves a sign to be found in each file.
-
-    Raises:
-        UserError: signs that are not one character, an encoding that there is not; all of them.
-    """
-    if separator is not None:
-        # a shell hands over two characters where a tab is meant
-        separator = {"auto": None, "\\t": "\t", "tab": "\t"}.get(separator, separator)
-        given: dict[str, Any] = {"separator": separator}
-    else:
-        given = {}
-    if encoding is not None:
-        given["encoding"] = None if encoding == "auto" else encoding
-    try:
-        return replace(dialect, **given) if given else dialect
-    except UserError as error:
-        raise UserError(problem.replace("data.", "--", 1) for problem in error.problems) from None
 
 
 def parse_rules(pairs: Sequence[str]) -> dict[str, str]:

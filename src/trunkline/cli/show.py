@@ -1,6 +1,5 @@
 """Progress bars and tables on the terminal."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from trunkline.callbacks import Line
 from trunkline.inference.input_watch import Remark
+from trunkline.log_level import only_errors
 from trunkline.metrics.choice import choices
 from trunkline.runs.folder import RunFolder
 from trunkline.runs.history import read_history
@@ -30,8 +30,7 @@ class TrainingDisplay:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._display = TerminalDisplay(Console(stderr=True, quiet=quiet, soft_wrap=True))
-        self._quiet = quiet
-        self._logger = logging.getLogger("trunkline")
+        self._held_back = only_errors(wanted=quiet)
 
     @property
     def started(self) -> bool:
@@ -39,15 +38,13 @@ class TrainingDisplay:
         return self._display.started
 
     def __enter__(self) -> Self:
-        self._level = self._logger.level
-        if self._quiet:
-            self._logger.setLevel(logging.ERROR)
+        self._held_back.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._logger.setLevel(self._level)
+        self._held_back.__exit__(kind, error, trace)
         self._display.close()
 
     def start(self, loop: Loop) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from trunkline.insight.diagnosis.findings import Finding
+from trunkline.untrusted import printable
 
 BY_HAND = "by hand: "
 NOT_TRIED = " (not tried)"
@@ -24,12 +25,7 @@ def told(findings: Sequence[Finding]) -> list[str]:
         lines += [f"   {sentence}" for sentence in others]
         advice = [f"   {line}" for line in what_to_do(alike)]
         lines += ["   advice: as above"] if advice and set(advice) <= set(lines) else advice
-    return [_printable(line) for line in lines]
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would take for an order: names and files may be a stranger's."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+    return [printable(line) for line in lines]
 
 
 def what_to_do(alike: Sequence[Finding]) -> list[str]:
